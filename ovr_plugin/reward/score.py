@@ -1,0 +1,203 @@
+"""A response and its reference in, a grade out: 1 for the right answer, 0 for everything else.
+
+The reward is binary correctness and nothing else (OVR 3.2). What is not right is told apart by its
+`Outcome`, because a reward that is zero for a bad reference or a timeout looks like a weak policy.
+
+`extra_info` may carry `choices` and `truncated`. `answer_type`, `tolerance` and `unit` are reserved
+names: they are accepted and have no effect yet.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ovr_plugin.reward.choices import read_choices
+from ovr_plugin.reward.compare import compare_text
+from ovr_plugin.reward.extract import extract_answer
+from ovr_plugin.reward.pool import Pool, Verdict
+
+MAX_ANSWER_CHARS = 2000
+MAX_PRED_CHARS = 256  # of the answer, in what goes to the trainer's tables
+
+
+class Outcome(str, Enum):
+    """What became of a response; only `CORRECT` scores."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    NO_ANSWER = "no_answer"  # no complete box, an empty one, or thinking that never ended
+    TRUNCATED = "truncated"
+    BAD_REFERENCE = "bad_reference"  # missing, of a type that is no answer, or unreadable
+    TIMEOUT = "timeout"
+    TOO_LONG = "too_long"
+    ERROR = "error"  # the comparison itself failed
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict on one response: its outcome, the answer found ('' for none) and who decided."""
+
+    outcome: Outcome
+    extracted: str = ""
+    reason: str = ""
+
+    @property
+    def score(self) -> float:
+        """1.0 or 0.0."""
+        return 1.0 if self.outcome is Outcome.CORRECT else 0.0
+
+
+@dataclass(frozen=True)
+class _Open:
+    """An answer that text could not decide; ``pair`` is what algebra compares."""
+
+    answer: str
+    pair: tuple[str, str]
+
+    def close(self, verdict: Verdict) -> Grade:
+        return Grade(Outcome(verdict.outcome), self.answer, verdict.reason)
+
+
+def compute_score(
+    data_source: str | None,
+    solution_str: str,
+    ground_truth: object,
+    extra_info: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """Score one response in verl's form (`reward.custom_reward_function`).
+
+    Args:
+        data_source: name of the dataset; every dataset is graded alike.
+        solution_str: the response.
+        ground_truth: the reference answer.
+        extra_info: the row's extras; ``choices`` and ``truncated`` are read, each may be None.
+        **kwargs: ``truncated`` overrides the extra; others are verl's and ignored.
+
+    Returns:
+        Always the same keys: ``score`` and ``acc`` (1.0 or 0.0), ``outcome`` (an `Outcome`'s
+        value), ``pred`` (the answer found), ``truncated`` (1.0 or 0.0), ``reason``.
+    """
+    extra = extra_info or {}
+    truncated = kwargs.get("truncated")
+    truncated = bool(extra.get("truncated") if truncated is None else truncated)
+    graded = grade(solution_str, ground_truth, choices=extra.get("choices"), truncated=truncated)
+    return as_row(graded)
+
+
+def grade(
+    response: str,
+    reference: object,
+    *,
+    choices: object = None,
+    truncated: bool = False,
+    pool: Pool | None = None,
+    max_answer_chars: int = MAX_ANSWER_CHARS,
+) -> Grade:
+    """Grade one response; callable from any thread.
+
+    Args:
+        response: the model's text, thinking included.
+        reference: the right answer: text or a number, or a list of exactly one.
+        choices: option texts in order, or letter -> text.
+        truncated: whether the response was cut off at its limit: then it scores 0 (ORZ's rule).
+        pool: where algebra runs; by default one pool for the process, made when first needed.
+        max_answer_chars: an answer longer than this is not looked at.
+    """
+    prepared = _prepare(response, reference, choices, truncated, max_answer_chars)
+    if isinstance(prepared, Grade):
+        return prepared
+    return prepared.close((pool or default_pool()).check(*prepared.pair))
+
+
+async def grade_async(
+    response: str,
+    reference: object,
+    *,
+    choices: object = None,
+    truncated: bool = False,
+    pool: Pool | None = None,
+    max_answer_chars: int = MAX_ANSWER_CHARS,
+) -> Grade:
+    """`grade`, without holding up the event loop while algebra is at work."""
+    prepared = _prepare(response, reference, choices, truncated, max_answer_chars)
+    if isinstance(prepared, Grade):
+        return prepared
+    return prepared.close(await (pool or default_pool()).check_async(*prepared.pair))
+
+
+def as_row(graded: Grade) -> dict[str, Any]:
+    """Return a grade as the flat row that goes to the trainer; the keys never vary."""
+    return {
+        "score": graded.score,
+        "acc": graded.score,
+        "outcome": graded.outcome.value,
+        "pred": graded.extracted[:MAX_PRED_CHARS],
+        "truncated": float(graded.outcome is Outcome.TRUNCATED),
+        "reason": graded.reason,
+    }
+
+
+def reference_text(reference: object) -> str:
+    """Return the reference as text.
+
+    Raises:
+        ValueError: if it is missing, empty or of a type that is no answer.
+    """
+    if hasattr(reference, "tolist"):  # a numpy scalar or array, as parquet gives it
+        reference = reference.tolist()
+    if isinstance(reference, list | tuple) and len(reference) == 1:
+        reference = reference[0]
+    if isinstance(reference, float) and not math.isfinite(reference):
+        raise ValueError(f"the reference is {reference}")
+    if isinstance(reference, bool | int | float):
+        reference = str(reference)
+    if not isinstance(reference, str):
+        raise ValueError(f"the reference is a {type(reference).__name__}, not a text or number")
+    if not reference.strip():
+        raise ValueError("the reference is empty")
+    return reference
+
+
+def _prepare(
+    response: str, reference: object, choices: object, truncated: bool, max_answer_chars: int
+) -> Grade | _Open:
+    """Grade as far as text goes."""
+    answer = extract_answer(response) if isinstance(response, str) else None
+    if truncated:
+        return Grade(Outcome.TRUNCATED, answer or "", "cut off at the length limit")
+    try:
+        right, options = reference_text(reference), read_choices(choices)
+    except (TypeError, ValueError) as error:
+        return Grade(Outcome.BAD_REFERENCE, answer or "", str(error))
+    too_long = f"longer than {max_answer_chars} characters"
+    if len(right) > max_answer_chars:
+        return Grade(Outcome.BAD_REFERENCE, answer or "", f"the reference is {too_long}")
+    if not answer:
+        return Grade(Outcome.NO_ANSWER, "", "no box" if answer is None else "empty box")
+    if len(answer) > max_answer_chars:
+        return Grade(Outcome.TOO_LONG, answer, too_long)
+    compared = compare_text(right, answer, options)
+    if compared.equal is None:
+        return _Open(answer, (compared.reference, compared.answer))
+    return Grade(Outcome.CORRECT if compared.equal else Outcome.WRONG, answer, "text")
+
+
+_default_pool: Pool | None = None
+_default_pool_lock = threading.Lock()
+
+
+def default_pool() -> Pool:
+    """Return the process's own pool, made at the first call and closed at exit."""
+    global _default_pool
+    with _default_pool_lock:
+        if _default_pool is None:
+            _default_pool = Pool()
+            atexit.register(_default_pool.close)
+        return _default_pool
