@@ -1,0 +1,129 @@
+"""Pictures by reference: what is wrong with one, how large it is, how many tokens it becomes.
+
+Nothing here keeps a decoded picture. Sizes come from the file's header, so counting the tokens of a
+large corpus does not decode it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+# Qwen2.5-VL's smart_resize (and qwen_vl_utils') refuses anything more elongated.
+MAX_ASPECT_RATIO = 200
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """Where a picture is: a file's absolute path, or the bytes of an image file."""
+
+    path: str | None = None
+    data: bytes | None = None
+
+    def source(self) -> str | BytesIO:
+        """What ``PIL.Image.open`` takes; bytes win over the path, which then is only a name."""
+        return BytesIO(self.data) if self.data is not None else str(self.path)
+
+
+def open_image(image: ImageRef) -> Any:
+    """The ``PIL.Image`` of ``image``, decoded later, at its first use."""
+    from PIL import Image
+
+    return Image.open(image.source())
+
+
+def size_of(image: ImageRef) -> tuple[int, int]:
+    """(height, width) in pixels, from the header alone."""
+    with open_image(image) as opened:
+        width, height = opened.size
+    return height, width
+
+
+def header_problem(image: ImageRef) -> str | None:
+    """Why the picture cannot be used, as far as its header tells; None if it can."""
+    reason = _reference_problem(image)
+    if reason:
+        return reason
+    try:
+        height, width = size_of(image)
+    except Exception as error:  # a corrupt file can make any decoder raise anything
+        return f"unreadable image: {image.path or '(bytes)'}: {error}"
+    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
+        return f"image too elongated: {width} x {height} pixels, over {MAX_ASPECT_RATIO} : 1"
+    return None
+
+
+def decode_problem(image: ImageRef) -> str | None:
+    """As `header_problem`, and the pixels are decoded too."""
+    reason = header_problem(image)
+    if reason:
+        return reason
+    try:
+        with open_image(image) as opened:
+            opened.load()
+    except Exception as error:  # as above
+        return f"unreadable image: {image.path or '(bytes)'}: {error}"
+    return None
+
+
+def _reference_problem(image: ImageRef) -> str | None:
+    if image.data is not None:
+        return None if image.data else "unreadable image: (bytes): no bytes"
+    if not image.path:
+        return "image with neither path nor bytes"
+    if "://" in image.path:
+        return f"image given by URL: {image.path}; download it and give its path"
+    if not Path(image.path).is_absolute():
+        return f"relative image path: {image.path}; it must be absolute"
+    if not Path(image.path).is_file():
+        return f"missing image file: {image.path}"
+    return None
+
+
+class ImageTokens:
+    """How many prompt tokens a picture becomes, as the agent loop and the processor make them.
+
+    veRL resizes twice: ``qwen_vl_utils`` within the item's own limits, then the processor within
+    its own; the count follows both.
+
+    Args:
+        image_processor: of the Qwen2-VL family.
+        min_pixels: the item's lower limit, or None for the library's.
+        max_pixels: the item's upper limit, or None for the library's.
+        processor_kwargs: veRL's ``data.mm_processor_kwargs``.
+    """
+
+    def __init__(
+        self,
+        image_processor: Any,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        processor_kwargs: dict[str, Any] | None = None,
+    ):
+        self.image_processor = image_processor
+        self.min_pixels = min_pixels
+        self.max_pixels = max_pixels
+        self.processor_kwargs = dict(processor_kwargs or {})
+        self._counts: dict[tuple[int, int], int] = {}
+
+    def count(self, image: ImageRef) -> int:
+        """Tokens of one picture, by its header; 0 if the limits shrink a side of it to nothing."""
+        size = size_of(image)
+        if size not in self._counts:
+            self._counts[size] = self._count(*size)
+        return self._counts[size]
+
+    def _count(self, height: int, width: int) -> int:
+        from qwen_vl_utils.vision_process import smart_resize
+
+        merge_size = self.image_processor.merge_size
+        factor = self.image_processor.patch_size * merge_size
+        height, width = smart_resize(height, width, factor, self.min_pixels, self.max_pixels)
+        if not height or not width:
+            return 0
+        n_patches = self.image_processor.get_number_of_image_patches(
+            height, width, self.processor_kwargs
+        )
+        return n_patches // merge_size**2

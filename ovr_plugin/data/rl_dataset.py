@@ -1,0 +1,197 @@
+"""The RL dataset for veRL's ``data.custom_cls``: parquet files in, rows for the agent loop out.
+
+A row carries the chat messages with pictures by reference (path or encoded bytes) and their pixel
+limits, the reference answer and ``extra_info``. A picture is opened only by the agent loop, in
+`OVRDataset.process_multi_modal_info`. veRL copies every row once per sampled response, so neither
+decoded pictures nor the raw prompt column travel in it (verl issue 7391). No veRL import: the same
+class serves scripts and tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from ovr_plugin.data.checked import CheckedRows, file_list
+from ovr_plugin.data.images import ImageRef, ImageTokens, open_image, size_of
+from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, with_image_parts
+from ovr_plugin.data.sample import Sample, problems
+
+# veRL's own default when data.max_prompt_length is not set.
+MAX_PROMPT_LENGTH = 1024
+
+
+class OVRDataset(Dataset):
+    """Text and image prompts with their reference answers.
+
+    All rows are checked at construction (see `CheckedRows`): pictures by their headers, prompts
+    against ``max_prompt_length`` with picture tokens counted, and no special tokens in the text.
+
+    Args:
+        data_files: parquet file or files with `ovr_plugin.data.schema.SCHEMA`.
+        tokenizer: of the model.
+        config: veRL's ``data`` section. Beyond veRL's own keys: ``min_pixels``, ``max_pixels``
+            (of every picture; None leaves it to the processor) and ``bad_rows`` (raise | report).
+        processor: of the model; None for a text model.
+        max_samples: use no more rows than this; -1 for all.
+
+    Raises:
+        ValueError: bad rows (policy ``raise``), pictures without a processor, bad pixel limits.
+    """
+
+    def __init__(
+        self,
+        data_files: Any,
+        tokenizer: Any,
+        config: Any,
+        processor: Any = None,
+        max_samples: int = -1,
+    ):
+        self.data_files = file_list(data_files)
+        self.config = config
+        self.max_samples = max_samples
+        self.max_prompt_length = int(config.get("max_prompt_length", MAX_PROMPT_LENGTH))
+        self.pixel_limits = _pixel_limits(config)
+        self.has_processor = processor is not None
+        self.prompt_length = PromptLength(
+            tokenizer,
+            processor,
+            self._image_tokens(processor),
+            config.get("apply_chat_template_kwargs"),
+        )
+        self.control_tokens = ControlTokens(tokenizer)
+        self._read()
+
+    def _image_tokens(self, processor: Any) -> ImageTokens | None:
+        if processor is None:
+            return None
+        kwargs = self.config.get("mm_processor_kwargs")
+        return ImageTokens(processor.image_processor, processor_kwargs=kwargs, **self.pixel_limits)
+
+    def _read(self) -> None:
+        self.rows = CheckedRows(
+            self.data_files, Sample, self._problems, self.config, self.max_samples
+        )
+
+    def _problems(self, sample: Sample) -> list[str]:
+        found = problems(sample)
+        if found:
+            return found
+        if sample.images and not self.has_processor:
+            raise ValueError(
+                "the data has images but the model has no processor: its folder lacks the "
+                "processor's files, or they could not be loaded (veRL then passes None)"
+            )
+        found = self.control_tokens.problems([message["content"] for message in sample.prompt])
+        found += self._vanishing(sample.images)
+        n_tokens = self.prompt_length.exceeds(sample.prompt, sample.images, self.max_prompt_length)
+        if n_tokens:
+            limit = self.max_prompt_length
+            found.append(f"prompt too long: {n_tokens} tokens, max_prompt_length is {limit}")
+        return found
+
+    def _vanishing(self, images: list[ImageRef]) -> list[str]:
+        counter = self.prompt_length.image_tokens
+        sizes = [size_of(image) for image in images if counter and not counter.count(image)]
+        return [
+            f"image too elongated for max_pixels: {width} x {height} pixels shrink to nothing"
+            for height, width in sizes
+        ]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        sample = self.rows[item]
+        row = sample.to_row()
+        return {
+            "data_source": row["data_source"],
+            "ability": row["ability"],
+            "reward_model": row["reward_model"],
+            "extra_info": row["extra_info"],
+            "raw_prompt": with_image_parts(sample.prompt, self._image_items(sample)),
+            "index": sample.index,
+            # veRL's batch must hold at least one tensor.
+            "dummy_tensor": torch.zeros(1, dtype=torch.uint8),
+        }
+
+    def _image_items(self, sample: Sample) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "image",
+                "image": image.path if image.data is None else image.data,
+                **self.pixel_limits,
+            }
+            for image in sample.images
+        ]
+
+    @classmethod
+    async def process_multi_modal_info(
+        cls, messages: list[dict[str, Any]], image_patch_size: int, config: Any
+    ) -> tuple[list[Any] | None, None, None]:
+        """Open and resize the pictures of a row's ``raw_prompt``, as veRL's agent loop asks.
+
+        Runs in a thread, so that the decoding does not hold up the other rollouts of the loop.
+
+        Returns:
+            (images, videos, audios): RGB ``PIL.Image``s in order, or None if there are none; the
+            other two are always None.
+        """
+        loop = asyncio.get_running_loop()
+        images = await loop.run_in_executor(None, load_images, messages, image_patch_size)
+        return images or None, None, None
+
+    def resume_dataset_state(self) -> None:
+        """Read the files again; veRL's hook after a dataloader's state was restored."""
+        self._read()
+
+    def state_dict(self) -> dict[str, str]:
+        """What the dataloader's checkpoint keeps of the dataset: a fingerprint of its rows."""
+        return {"fingerprint": self.rows.fingerprint}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        """Refuse to resume on other rows: the sampler's position would mean other questions.
+
+        Raises:
+            ValueError: the rows are not those of the checkpoint.
+        """
+        if state.get("fingerprint") != self.rows.fingerprint:
+            raise ValueError(
+                f"the rows of {', '.join(self.data_files)} are not those of the checkpoint: resume "
+                "with the data it was trained on, or remove data.pt from the checkpoint to start "
+                "a new pass over the new data"
+            )
+
+
+def _pixel_limits(config: Any) -> dict[str, int]:
+    names = ("min_pixels", "max_pixels")
+    limits = {name: int(config.get(name)) for name in names if config.get(name) is not None}
+    low, high = limits.get("min_pixels", 1), limits.get("max_pixels", float("inf"))
+    if not 0 < low <= high:
+        raise ValueError(f"data.min_pixels {low} and data.max_pixels {high} leave no picture")
+    return limits
+
+
+def load_images(messages: list[dict[str, Any]], image_patch_size: int) -> list[Any]:
+    """Open the pictures of chat messages and resize them within their items' pixel limits."""
+    from qwen_vl_utils.vision_process import fetch_image
+
+    items = [
+        part
+        for message in messages
+        if isinstance(message["content"], list)
+        for part in message["content"]
+        if part["type"] == "image"
+    ]
+    images = []
+    for item in items:
+        with open_image(_reference(item["image"])) as opened:
+            images.append(fetch_image({**item, "image": opened}, image_patch_size))
+    return images
+
+
+def _reference(image: str | bytes) -> ImageRef:
+    return ImageRef(path=image) if isinstance(image, str) else ImageRef(data=image)
