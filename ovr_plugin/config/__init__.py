@@ -1,0 +1,1 @@
+"""The recipes, as Hydra config groups: ``+ovr=NAME`` composes ``ovr/NAME.yaml``."""

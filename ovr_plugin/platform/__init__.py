@@ -1,0 +1,1 @@
+"""The CPU platform: veRL and vLLM on a machine without an accelerator."""
