@@ -1,0 +1,137 @@
+"""Run by torchrun: one optimizer step of veRL's engines on this rank's share of four fixed rows.
+
+usage: engine_ranks.py MODEL OUT_FOLDER
+
+With two ranks, rank 0 holds the two text rows and rank 1 the two image rows; with one rank, all
+four. For each run below rank 0 writes a report and every weight after the step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import verl  # noqa: F401 (loads the plugin)
+from PIL import Image
+from tensordict import NonTensorData
+from verl.trainer.config import CheckpointConfig
+from verl.utils import tensordict_utils as tu
+from verl.utils.dataset.dataset_utils import DatasetPadMode, SFTTensorCollator
+from verl.utils.distributed import initialize_global_process_group
+from verl.workers.config import FSDPOptimizerConfig, HFModelConfig
+from verl.workers.engine import EngineRegistry
+from verl.workers.utils.losses import sft_loss
+
+from ovr_plugin.trainer.engine_config import OVREngineConfig
+
+RUNS = {
+    "policy": ("language_model", {}),
+    "critic": ("value_model", {}),
+    "frozen": ("language_model", {"freeze_vision_tower": True}),
+}
+FP32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+
+
+def rows(processor: Any) -> list[dict[str, Any]]:
+    """Two text rows, then two image rows, of different lengths."""
+    vision = "<|vision_start|><|image_pad|><|vision_end|>"
+    texts = ["The box is red.", "What colour is the box?", f"{vision}What colour?", f"{vision}red"]
+    images = [None, None, Image.new("RGB", (56, 56), "red"), Image.new("RGB", (84, 56), "blue")]
+    items = []
+    for text, image in zip(texts, images, strict=True):
+        batch = processor(text=[text], images=[image] if image else None, return_tensors="pt")
+        n_tokens = batch["input_ids"].shape[1]
+        pixels = {key: batch[key] for key in ("pixel_values", "image_grid_thw") if key in batch}
+        items.append(
+            {
+                "input_ids": batch["input_ids"][0],
+                "position_ids": torch.arange(n_tokens).expand(4, n_tokens).clone(),
+                "loss_mask": torch.ones(n_tokens, dtype=torch.long),
+                "multi_modal_inputs": pixels,
+            }
+        )
+    return items
+
+
+def value_loss(model_output: dict, data: Any, dp_group: Any = None) -> tuple[torch.Tensor, dict]:
+    """Squared error to 1 over the tokens of the whole batch, scaled as veRL scales its losses."""
+    values = model_output["values"].values()
+    return ((values - 1) ** 2).sum() / data["batch_num_tokens"] * data["dp_size"], {}
+
+
+def main(path: str, out: str) -> None:
+    _, rank, world_size = initialize_global_process_group()
+    for name, (model_type, settings) in RUNS.items():
+        report, weights = one_step(path, model_type, settings, rank, world_size)
+        if rank == 0:
+            torch.save(weights, Path(out) / f"{name}{world_size}.pt")
+            (Path(out) / f"{name}{world_size}.json").write_text(json.dumps(report))
+    torch.distributed.destroy_process_group()
+
+
+def one_step(
+    path: str, model_type: str, settings: dict[str, Any], rank: int, world_size: int
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    engine = build_engine(path, model_type, settings)
+    data = batch(rows(engine.model_config.processor)[slice(rank * 2, rank * 2 + 4 // world_size)])
+    loss = policy_loss if model_type == "language_model" else value_loss
+    with engine.train_mode():
+        output = engine.train_batch(data, loss)
+    generator, _ = engine.get_per_tensor_param()
+    weights = {name: weight.detach().cpu().clone() for name, weight in generator}
+    report = {
+        "engine": type(engine).__name__,
+        "module": type(engine.module).__name__,
+        "grad_norm": float(output["metrics"]["grad_norm"]),
+        "world_size": world_size,
+    }
+    return report, weights
+
+
+def build_engine(path: str, model_type: str, settings: dict[str, Any]) -> Any:
+    model = HFModelConfig(
+        path=path, use_remove_padding=False, override_config={"attn_implementation": "sdpa"}
+    )
+    model.model_type = model_type
+    engine = EngineRegistry.new(
+        model_type=model_type,
+        backend="fsdp2",
+        model_config=model,
+        engine_config=OVREngineConfig(
+            strategy="fsdp2", use_torch_compile=False, mixed_precision=FP32, **settings
+        ),
+        optimizer_config=FSDPOptimizerConfig(
+            lr=0.01, weight_decay=0.5, lr_warmup_steps=0, total_training_steps=1
+        ),
+        checkpoint_config=CheckpointConfig(),
+    )
+    engine.initialize()
+    return engine
+
+
+def batch(items: list[dict[str, Any]]) -> Any:
+    data = tu.get_tensordict(
+        SFTTensorCollator(DatasetPadMode.NO_PADDING)(items),
+        non_tensor_dict={
+            "use_remove_padding": False,
+            "use_dynamic_bsz": False,
+            "micro_batch_size_per_gpu": 1,
+            "temperature": 1.0,
+            "global_batch_size": 4,
+            "pad_mode": DatasetPadMode.NO_PADDING,
+            "pad_token_id": 0,
+        },
+    )
+    tu.assign_non_tensor(data, global_token_num=NonTensorData([1]))
+    return data
+
+
+def policy_loss(model_output: dict, data: Any, dp_group: Any = None) -> Any:
+    return sft_loss(None, model_output, data, dp_group)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

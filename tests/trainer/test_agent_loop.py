@@ -1,0 +1,199 @@
+"""One prompt in, one response out: the real agent loop with the server replaced by its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from transformers import AutoProcessor
+from verl.experimental.agent_loop import agent_loop as verl_agent_loop
+from verl.workers.rollout.replica import TokenOutput
+
+from ovr_plugin.data.files import write_json, write_parquet
+from ovr_plugin.data.rl_dataset import OVRDataset
+from ovr_plugin.data.sample import Sample
+from ovr_plugin.data.toy import toy_rows
+from ovr_plugin.trainer.agent_loop import MAX_TOKENS, NAME, eos_token_ids, is_truncated
+
+RESPONSE_LENGTH = 6
+
+
+class Server:
+    """Where veRL's client of the vLLM servers would be: notes what is asked, gives its answer."""
+
+    def __init__(self, token_ids, log_probs=None):
+        self.output = TokenOutput(
+            token_ids=token_ids, log_probs=log_probs, extra_fields={"min_global_steps": 1}
+        )
+        self.requests = []
+
+    async def generate(self, **request):
+        self.requests.append(request)
+        return self.output
+
+
+@pytest.fixture(scope="module")
+def processor(tiny_model_dir):
+    return AutoProcessor.from_pretrained(tiny_model_dir)
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_model_dir, processor, tmp_path_factory):
+    """One row of text and one with a picture, as the data loader serves them."""
+    folder = tmp_path_factory.mktemp("rows")
+    write_parquet(folder / "toy.parquet", toy_rows(2), Sample)
+    dataset = OVRDataset(
+        str(folder / "toy.parquet"),
+        processor.tokenizer,
+        {"max_prompt_length": 512, "cache_dir": str(folder / "cache")},
+        processor,
+    )
+    return {row["extra_info"]["modality"]: row for row in dataset}
+
+
+@pytest.fixture
+def run(tiny_model_dir, processor, rows):
+    """Make the loop as veRL's worker does, by its registered name, and run it on one row."""
+
+    def answer(token_ids, modality="text", log_probs=None, sampling_params=None, **fields):
+        config = OmegaConf.create(
+            {
+                "actor_rollout_ref": {
+                    "model": {"path": str(tiny_model_dir)},
+                    "rollout": {"prompt_length": 512, "response_length": RESPONSE_LENGTH},
+                },
+                "data": {},
+            }
+        )
+        server = Server(token_ids, log_probs)
+        params = {"temperature": 1.0} if sampling_params is None else sampling_params
+
+        async def go():
+            loop = instantiate(
+                verl_agent_loop._agent_loop_registry[NAME],
+                trainer_config=verl_agent_loop.DictConfigWrap(config),
+                server_manager=server,
+                tokenizer=processor.tokenizer,
+                processor=processor,
+                hf_model_type="qwen2_5_vl",
+                dataset_cls=OVRDataset,
+                data_config=verl_agent_loop.DictConfigWrap(config.data),
+            )
+            return await loop.run(params, **rows[modality], **fields)
+
+        return asyncio.run(go()), server
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def ids(processor):
+    tokenizer = processor.tokenizer
+    end, padding = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    word = tokenizer.encode("red")[0]
+    return SimpleNamespace(end=end, padding=padding, word=word)
+
+
+@pytest.mark.parametrize(
+    ("response", "truncated"),
+    [
+        (["word", "end"], False),
+        (["word", "padding"], False),  # the generation config's second end token
+        (["end"], False),
+        (["word"], True),
+        (["word", "end", "word"], True),
+        (["word"] * (RESPONSE_LENGTH - 1) + ["end"], False),  # it ended exactly on the limit
+        (["word"] * RESPONSE_LENGTH, True),
+        (["word"] * RESPONSE_LENGTH + ["end"], True),  # veRL cuts what is beyond the limit
+        ([], True),
+    ],
+)
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_a_response_was_cut_unless_it_ends_in_an_end_token(response, truncated, modality, run, ids):
+    output, _ = run([getattr(ids, name) for name in response], modality)
+    assert output.extra_fields["truncated"] is truncated
+    assert output.extra_fields["min_global_steps"] == 1
+
+
+def test_a_response_is_passed_on_as_the_server_gave_it(run, ids):
+    given = [ids.word, ids.word, ids.end]
+    output, _ = run(given, log_probs=[-0.5, -1.0, -2.0])
+    assert output.response_ids == given
+    assert output.response_mask == [1, 1, 1]
+    assert output.response_logprobs == [-0.5, -1.0, -2.0]
+
+
+@pytest.mark.parametrize(("asked", "logprobs"), [(True, [0.0]), (False, None)])
+def test_an_empty_response_gets_one_masked_token(asked, logprobs, run, ids):
+    """veRL puts the score on the last token, and wants log-probs of every row once of any."""
+    output, _ = run([], log_probs=[], sampling_params={"logprobs": asked})
+    assert output.response_ids == [ids.end]
+    assert output.response_mask == [0]
+    assert output.response_logprobs == logprobs
+    output.reward_score = 1.0
+    fields = output.as_dict()
+    assert fields["rm_scores"].tolist() == [1.0]
+    assert ("rollout_log_probs" in fields) is asked
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_the_server_gets_the_prompt_that_the_processor_makes(modality, run, rows, processor, ids):
+    output, server = run([ids.end], modality)
+    [request] = server.requests
+    messages = rows[modality]["raw_prompt"]
+    text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    images = request["image_data"]
+    expected = processor(text=[text], images=images)["input_ids"][0]
+    assert request["prompt_ids"] == output.prompt_ids == list(expected)
+    n_image_tokens = list(expected).count(processor.image_token_id)
+    if modality == "image":
+        assert [image.size for image in images] == [(56, 56)]
+        assert n_image_tokens == 4
+    else:
+        assert images is None
+        assert n_image_tokens == 0
+
+
+def test_the_limit_in_force_reaches_the_server(run, ids):
+    params = {"temperature": 0.7}
+    _, server = run([ids.end], sampling_params=params, **{MAX_TOKENS: 24})
+    assert server.requests[0]["sampling_params"] == {"temperature": 0.7, "max_tokens": 24}
+    assert params == {"temperature": 0.7}, "the caller's settings serve other rows too"
+
+
+def test_without_a_limit_the_server_decides(run, ids):
+    _, server = run([ids.end], sampling_params={"temperature": 0.7})
+    assert server.requests[0]["sampling_params"] == {"temperature": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("generation_config", "expected"),
+    [
+        ({"eos_token_id": [7, 9]}, {2, 7, 9}),
+        ({"eos_token_id": 7}, {2, 7}),
+        ({"eos_token_id": 2}, {2}),
+        ({}, {2}),
+    ],
+)
+def test_end_tokens_are_the_tokenizers_and_the_generation_configs(
+    generation_config, expected, tmp_path: Path
+):
+    write_json(tmp_path / "generation_config.json", generation_config)
+    assert eos_token_ids(SimpleNamespace(eos_token_id=2), str(tmp_path)) == expected
+
+
+def test_without_any_end_token_everything_was_cut(tmp_path):
+    write_json(tmp_path / "generation_config.json", {})
+    ids = eos_token_ids(SimpleNamespace(eos_token_id=None), str(tmp_path))
+    assert ids == frozenset()
+    assert is_truncated([1, 2], ids)
+
+
+def test_end_tokens_of_a_model_folder_without_generation_config(tiny_model_dir, tmp_path, ids):
+    """transformers then reads them from the model's config."""
+    (tmp_path / "config.json").write_bytes((tiny_model_dir / "config.json").read_bytes())
+    assert ids.end in eos_token_ids(SimpleNamespace(eos_token_id=None), str(tmp_path))

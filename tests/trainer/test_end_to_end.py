@@ -1,0 +1,214 @@
+"""The real thing: both upstream trainers on this machine, judged by what they left behind.
+
+One smoke quickstart (cold start, PPO, both checkpoints loaded back) and one more start of PPO that
+resumes it; everything is read from metrics.jsonl, the rollout dump and the checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ovr_plugin.data.files import read_jsonl, read_parquet
+from ovr_plugin.data.sample import Sample
+from ovr_plugin.run_folder import RunFolder
+
+pytestmark = pytest.mark.trainer
+
+N_STEPS = 4  # of the smoke run
+N_MORE = 2
+CORPORA = Path(__file__).parent.parent / "data" / "rows"
+
+
+def quickstart(out: Path, *arguments: str) -> str:
+    command = [
+        str(Path(sys.executable).with_name("ovr")),
+        "quickstart",
+        "--smoke",
+        "--out",
+        str(out),
+    ]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "OVR_"))}
+    process = subprocess.run(
+        [*command, "--corpora", str(CORPORA), *arguments],
+        env=environment,
+        cwd=out.parent,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert process.returncode == 0, process.stdout[-6000:] + process.stderr[-2000:]
+    return process.stdout
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished smoke run."""
+    folder = RunFolder(tmp_path_factory.mktemp("e2e") / "run")
+    folder_output = quickstart(folder.root)
+    (folder.root / "console.txt").write_text(folder_output)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def metrics(run: RunFolder) -> dict[str, list[dict]]:
+    """Stage -> records of the smoke run, in order."""
+    stages: dict[str, list[dict]] = {}
+    for record in read_jsonl(run.metrics):
+        stages.setdefault(record["stage"], []).append(record)
+    return stages
+
+
+@pytest.fixture(scope="module")
+def resumed(run: RunFolder, metrics: dict) -> list[dict]:
+    """Records of a second start that was asked for more PPO iterations."""
+    output = quickstart(run.root, "--ppo-steps", str(N_STEPS + N_MORE))
+    assert f"going on after iteration {N_STEPS}" in output
+    assert output.count("there already") == 3  # data, model, cold start
+    return [record for record in read_jsonl(run.metrics) if record["stage"] == "ppo"]
+
+
+def test_the_cold_start_learns(metrics):
+    losses = [record["train/loss"] for record in metrics["cold_start"]]
+    assert len(losses) == metrics["cold_start"][-1]["step"] == 64
+    assert losses[0] > 5  # a random model: log of the vocabulary
+    assert losses[-1] < 1
+
+
+def test_the_cold_start_left_the_vision_tower_alone(run):
+    before = load_file(run.model / "model.safetensors")
+    after = load_file(run.export("cold_start") / "model.safetensors")
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert not [name for name in moved if name.startswith("visual.")]
+
+
+def test_ppo_finishes_and_every_row_of_both_modalities_is_trained_on(run, metrics):
+    steps = [record for record in metrics["ppo"] if record["step"] > 0]
+    assert [record["step"] for record in steps] == [1, 2, 3, 4]
+    samples = list(read_parquet(run.data / "train.parquet", Sample))
+    samples_per_prompt = 4
+    met: Counter[str] = Counter()
+    for step in range(1, N_STEPS + 1):
+        met.update(record["row_id"] for record in read_jsonl(run.rollouts / f"{step}.jsonl"))
+    # 32 rows, 8 a step: four steps are one epoch.
+    assert met == {sample.id: samples_per_prompt for sample in samples}
+    for modality in ("text", "image"):
+        n_rows = sum(sample.modality == modality for sample in samples)
+        counted = sum(record.get(f"ovr/rows/{modality}", 0) for record in steps)
+        assert counted == n_rows * samples_per_prompt > 0
+    assert sum(record["ovr/rows/padding"] for record in steps) == 0
+
+
+def test_reward_is_zero_or_one_and_counted(metrics):
+    for record in metrics["ppo"][1:]:
+        outcomes = {key: n for key, n in record.items() if key.startswith("ovr/outcome/")}
+        assert sum(outcomes.values()) == record["ovr/rows/all"]
+        assert (
+            outcomes.get("ovr/outcome/correct", 0)
+            == record["ovr/reward/all"] * record["ovr/rows/all"]
+        )
+        assert record["critic/score/mean"] == pytest.approx(record["ovr/reward/all"])
+
+
+def test_rollout_and_trainer_agree_after_every_weight_update(metrics):
+    """vLLM's log-probabilities are the trainer's: the in-place update reached the server."""
+    for record in metrics["ppo"][1:]:
+        assert record["training/rollout_probs_diff_max"] < 5e-3
+        # Not quite 0: the server gives the two image placeholders no chance, the trainer does.
+        assert abs(record["rollout_corr/kl"]) < 1e-3
+        assert record["training/rollout_actor_probs_pearson_corr"] > 0.999
+
+
+def test_one_policy_step_and_four_critic_steps_an_iteration(run):
+    """Read off the optimizers' own counters in the checkpoint (OVR B)."""
+    step = run.checkpoints("ppo") / f"global_step_{N_STEPS}"
+    for role, n_steps in (("actor", N_STEPS), ("critic", 4 * N_STEPS)):
+        [file] = (step / role).glob("optim_world_size_1_rank_0.pt")
+        state = torch.load(file, weights_only=False)["state"]
+        counts = {int(entry["step"]) for entry in state.values()}
+        assert counts == {n_steps}, role
+
+
+def test_weights_of_actor_and_critic_changed(run):
+    cold_start = load_file(run.export("cold_start") / "model.safetensors")
+    actor = load_file(run.export("ppo") / "model.safetensors")
+    for part in ("visual.blocks", "visual.merger", "model.layers", "lm_head"):
+        names = [name for name in cold_start if name.startswith(part)]
+        assert [name for name in names if not torch.equal(cold_start[name], actor[name])], part
+    [file] = (run.checkpoints("ppo") / f"global_step_{N_STEPS}" / "critic").glob("model_*.pt")
+    critic = {
+        name: getattr(weight, "to_local", lambda weight=weight: weight)()
+        for name, weight in torch.load(file, weights_only=False).items()
+    }
+    assert critic["score.weight"].shape == (1, 128)
+    assert not [name for name in critic if name.startswith("lm_head")]
+    first = critic["model.language_model.layers.0.mlp.up_proj.weight"]
+    assert not torch.equal(first, cold_start["model.layers.0.mlp.up_proj.weight"])
+    assert not torch.equal(first, actor["model.layers.0.mlp.up_proj.weight"])  # weights not shared
+
+
+LOAD_BACK = """
+import json, sys
+from ovr_plugin.data.files import read_parquet
+from ovr_plugin.data.sample import Sample
+from ovr_plugin.eval.local import accuracy_by_source, evaluate
+checkpoint, rows = sys.argv[1:]
+samples = list(read_parquet(rows, Sample))
+accuracies = accuracy_by_source(evaluate(checkpoint, samples, 48, max_pixels=50176))
+assert "verl" not in sys.modules
+print(json.dumps(accuracies))
+"""
+
+
+def test_validation_of_the_trainer_equals_the_checkpoint_loaded_back(run, metrics, run_python):
+    """veRL's last validation and transformers alone (a process without veRL), both greedy."""
+    samples = list(read_parquet(run.data / "val.parquet", Sample))
+    done = run_python(LOAD_BACK, str(run.export("ppo")), str(run.data / "val.parquet"))
+    assert done.returncode == 0, done.stderr
+    ours = json.loads(done.stdout)
+    assert set(ours) == {sample.data_source for sample in samples}
+    last = metrics["ppo"][-1]
+    for source, accuracy in ours.items():
+        n_rows = sum(sample.data_source == source for sample in samples)
+        theirs = last[f"val-core/{source}/acc/mean@1"]
+        # A near-tie between two tokens may fall differently: at most one row of a source.
+        assert math.isclose(theirs, accuracy, abs_tol=1 / n_rows + 1e-6), source
+
+
+def test_the_run_folder_holds_what_was_promised(run):
+    from PIL import Image
+
+    names = {path.stem for path in run.plots.glob("*.png")}
+    assert names == {"cold_start_loss", "reward", "response_length", "critic_loss"}
+    for path in run.plots.glob("*.png"):
+        assert len(Image.open(path).convert("L").getcolors(256) or range(257)) > 10
+    page = (run.root / "answers.html").read_text()
+    assert page.count("<article>") == 12
+    assert "data:image/png;base64," in page
+    console = (run.root / "console.txt").read_text()
+    assert "verl.trainer.sft_trainer" in console
+    assert "-m verl.trainer.main_ppo" in console
+
+
+def test_a_resumed_run_continues_at_the_right_step(resumed, metrics):
+    before = {record["step"]: record for record in metrics["ppo"]}
+    after = {record["step"]: record for record in resumed}
+    assert sorted(after) == list(range(N_STEPS + N_MORE + 1))
+    for step in range(1, N_STEPS):
+        assert after[step] == before[step]  # kept, not trained again
+    for step in range(N_STEPS + 1, N_STEPS + N_MORE + 1):
+        assert after[step]["training/global_step"] == step
+        # The warm-up goes on; a restarted schedule would begin at 0 again.
+        assert after[step]["actor/lr"] > before[N_STEPS]["actor/lr"] > 0
+        assert after[step]["training/rollout_probs_diff_max"] < 5e-3

@@ -1,0 +1,102 @@
+"""veRL's engines on the CPU platform: one rank, two ranks with unlike rows, frozen vision tower."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ovr_plugin.models.value_model import load_value_model
+from ovr_plugin.trainer.engine import freeze_vision_tower
+from ovr_plugin.trainer.engine_config import OVREngineConfig
+
+SCRIPT = Path(__file__).with_name("engine_ranks.py")
+
+
+@pytest.fixture(scope="module")
+def steps(tiny_model_dir, tmp_path_factory) -> dict:
+    """(run, number of ranks) -> (report, weights after one optimizer step)."""
+    folder = tmp_path_factory.mktemp("steps")
+    for n_ranks in (1, 2):
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            f"--nproc_per_node={n_ranks}",
+            *(str(SCRIPT), str(tiny_model_dir), str(folder)),
+        ]
+        environment = {**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1"}
+        process = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert process.returncode == 0, process.stderr[-4000:]
+    return {
+        (path.stem[:-1], int(path.stem[-1])): (
+            json.loads(path.read_text()),
+            torch.load(path.with_suffix(".pt"), weights_only=True),
+        )
+        for path in folder.glob("*.json")
+    }
+
+
+@pytest.mark.parametrize("run", ["policy", "critic", "frozen"])
+def test_text_on_one_rank_and_images_on_the_other_train_as_one_rank_does(steps, run):
+    """It finishes, and the step is the one that a single rank makes of the same four rows."""
+    one, one_weights = steps[run, 1]
+    two, two_weights = steps[run, 2]
+    assert (one["world_size"], two["world_size"]) == (1, 2)
+    assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-3)
+    assert one_weights.keys() == two_weights.keys()
+    for name, weight in one_weights.items():
+        torch.testing.assert_close(weight, two_weights[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize(
+    "part", ["model.visual.blocks", "model.visual.merger", "model.language_model", "score"]
+)
+def test_every_part_of_the_critic_was_trained(steps, tiny_model_dir, part):
+    before = load_value_model(tiny_model_dir).state_dict()
+    report, after = steps["critic", 2]
+    assert report["engine"] == "OVREngineWithValueHead"
+    assert "Qwen2_5_VLForTokenClassification" in report["module"]
+    names = [name for name in before if name.startswith(part)]
+    assert [name for name in names if not torch.equal(before[name], after[name])]
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_a_frozen_tower_stays_bit_identical_under_weight_decay(steps, tiny_model_dir, n_ranks):
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    before = Qwen2_5_VLForConditionalGeneration.from_pretrained(tiny_model_dir).state_dict()
+    _, after = steps["frozen", n_ranks]
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not [name for name in moved if "visual" in name]
+    assert "lm_head.weight" in moved
+    assert len(moved) > 30
+    _, unfrozen = steps["policy", n_ranks]
+    assert [
+        name
+        for name in before
+        if not torch.equal(before[name], unfrozen[name]) and "visual" in name
+    ]
+
+
+def test_freezing_needs_a_vision_tower():
+    with pytest.raises(ValueError, match="Linear has no parameter under 'visual'"):
+        freeze_vision_tower(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"value_head_init": "zeros"}, "choose one of linear_default"),
+        ({"strategy": "fsdp", "freeze_vision_tower": True}, "use_orig_params=true"),
+    ],
+)
+def test_bad_engine_settings_are_refused_before_anything_is_built(settings, message):
+    with pytest.raises(ValueError, match=message):
+        OVREngineConfig(**settings)

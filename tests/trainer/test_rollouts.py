@@ -1,0 +1,281 @@
+"""An iteration's responses: numbers worked out by hand, rows as the transfer queue has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleStorageManager
+from transformers import AutoTokenizer
+from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from ovr_plugin.data.files import read_jsonl
+from ovr_plugin.trainer import ppo_trainer
+from ovr_plugin.trainer.ppo_trainer import OVRTrainer, read_rollouts
+from ovr_plugin.trainer.rollouts import Rollout, rollout_metrics
+
+
+def rollout(modality, source, outcome, n_tokens, truncated=False, score=None):
+    return Rollout(
+        step=1,
+        key="k",
+        data_source=source,
+        modality=modality,
+        row_id="",
+        prompt="",
+        response="",
+        reference="",
+        answer="",
+        outcome=outcome,
+        score=float(outcome == "correct") if score is None else score,
+        truncated=truncated,
+        n_prompt_tokens=3,
+        n_response_tokens=n_tokens,
+    )
+
+
+MIXED = [
+    rollout("text", "orz", "correct", 10),
+    rollout("text", "orz", "wrong", 20),
+    rollout("text", "toy_text", "correct", 60),
+    rollout("image", "puzzlevqa", "truncated", 100, truncated=True),
+]
+
+
+def test_means_by_modality_source_and_outcome():
+    metrics = rollout_metrics(MIXED, n_padding=3)
+    assert metrics == pytest.approx(
+        {
+            "ovr/rows/padding": 3,
+            "ovr/rows/all": 4,
+            "ovr/rows/text": 3,
+            "ovr/rows/image": 1,
+            "ovr/reward/all": 0.5,
+            "ovr/reward/text": 2 / 3,
+            "ovr/reward/image": 0.0,
+            "ovr/reward/source/orz": 0.5,
+            "ovr/reward/source/toy_text": 1.0,
+            "ovr/reward/source/puzzlevqa": 0.0,
+            "ovr/response_length/all": 47.5,
+            "ovr/response_length/text": 30.0,
+            "ovr/response_length/image": 100.0,
+            "ovr/response_length/source/orz": 15.0,
+            "ovr/response_length/source/toy_text": 60.0,
+            "ovr/response_length/source/puzzlevqa": 100.0,
+            "ovr/response_length/right": 35.0,
+            "ovr/response_length/wrong": 60.0,
+            "ovr/truncated/all": 0.25,
+            "ovr/truncated/text": 0.0,
+            "ovr/truncated/image": 1.0,
+            "ovr/truncated/source/orz": 0.0,
+            "ovr/truncated/source/toy_text": 0.0,
+            "ovr/truncated/source/puzzlevqa": 1.0,
+            "ovr/outcome/correct": 2,
+            "ovr/outcome/wrong": 1,
+            "ovr/outcome/truncated": 1,
+        }
+    )
+
+
+def test_nothing_is_said_of_empty_groups():
+    metrics = rollout_metrics(MIXED[:1])
+    assert metrics["ovr/response_length/right"] == 10
+    names = set(metrics)
+    assert not {name for name in names if "image" in name or "wrong" in name}
+    assert rollout_metrics([], n_padding=8) == {"ovr/rows/padding": 8, "ovr/rows/all": 0}
+
+
+def test_rows_without_a_modality_are_counted_too():
+    metrics = rollout_metrics([rollout("", "theirs", "wrong", 5)])
+    assert metrics["ovr/rows/unknown"] == metrics["ovr/rows/all"] == 1
+
+
+class Queue:
+    """The transfer queue's storage: rows by key, given out as its own manager packs them."""
+
+    def __init__(self):
+        self.rows = {}
+        self.asked = []
+
+    def kv_batch_get(self, keys, partition_id, select_fields):
+        assert partition_id == "train"
+        self.asked += keys
+        pack = AsyncSimpleStorageManager._pack_field_values
+        columns = {name: pack([self.rows[key][name] for key in keys]) for name in select_fields}
+        return TensorDict(columns, batch_size=len(keys))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model_dir):
+    return AutoTokenizer.from_pretrained(tiny_model_dir)
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    queue = Queue()
+    monkeypatch.setattr(ppo_trainer, "tq", SimpleNamespace(kv_batch_get=queue.kv_batch_get))
+    return queue
+
+
+@pytest.fixture
+def put(queue, tokenizer):
+    """Store one row as veRL's agent-loop worker does; gives its key."""
+
+    def store(key, prompt, response, modality="text", reward=None, **row):
+        extra = {"turn_scores": [], "tool_rewards": []}
+        extra |= {"truncated": row.pop("truncated", False)}
+        extra |= {} if reward is None else {"reward_extra_info": reward}
+        output = AgentLoopOutput(
+            prompt_ids=tokenizer.encode(prompt),
+            response_ids=[*tokenizer.encode(response), tokenizer.eos_token_id],
+            response_mask=[1] * (len(tokenizer.encode(response)) + 1),
+            metrics=AgentLoopMetrics(),
+            extra_fields=extra,
+            reward_score=row.pop("score", (reward or {}).get("score", 0.0)),
+        )
+        fields = {
+            "data_source": "toy",
+            "reward_model": {"style": "rule", "ground_truth": "2"},
+            "extra_info": {"modality": modality, "id": f"toy/0#{key}", "choices": None},
+        }
+        queue.rows[key] = {**output.as_dict(), **fields, **row}
+        return key
+
+    return store
+
+
+def batch_of(*keys, padding=()):
+    tags = [{"is_padding": True} if key in padding else {"status": "success"} for key in keys]
+    return KVBatchMeta(keys=list(keys), tags=tags, partition_id="train")
+
+
+def test_rows_are_read_as_the_queue_gives_them(put, tokenizer):
+    graded = {"score": 1.0, "pred": "2", "outcome": "correct", "truncated": False}
+    keys = [
+        put("a_0_0", "How many?", "There are \\boxed{2}", reward=graded),
+        put(
+            "b_0_0",
+            "The box is red",
+            "red",
+            "image",
+            {"score": 0.0, "pred": "", "outcome": "truncated", "truncated": True},
+            data_source="puzzlevqa",
+            reward_model={"style": "rule", "ground_truth": "red"},
+            truncated=True,
+        ),
+    ]
+    text, image = read_rollouts(batch_of(*keys), tokenizer, step=7)
+    assert text == Rollout(
+        step=7,
+        key="a_0_0",
+        data_source="toy",
+        modality="text",
+        row_id="toy/0#a_0_0",
+        prompt="How many?",
+        response="There are \\boxed{2}",
+        reference="2",
+        answer="2",
+        outcome="correct",
+        score=1.0,
+        truncated=False,
+        n_prompt_tokens=len(tokenizer.encode("How many?")),
+        n_response_tokens=len(tokenizer.encode("There are \\boxed{2}")) + 1,
+    )
+    assert (image.data_source, image.modality, image.reference) == ("puzzlevqa", "image", "red")
+    assert (image.outcome, image.score, image.truncated) == ("truncated", 0.0, True)
+
+
+def test_a_single_row_and_rows_of_equal_length(put, tokenizer):
+    put("a_0_0", "The box is red", "red", reward={"score": 1.0})
+    put("a_1_0", "The box is red", "red", reward={"score": 0.0})
+    [alone] = read_rollouts(batch_of("a_0_0"), tokenizer, 1)
+    both = read_rollouts(batch_of("a_0_0", "a_1_0"), tokenizer, 1)
+    assert both[0] == alone
+    assert [each.response for each in both] == ["red", "red"]
+    assert [each.score for each in both] == [1.0, 0.0]
+
+
+def test_padding_is_neither_fetched_nor_counted(put, queue, tokenizer):
+    put("a_0_0", "The box is red", "red", reward={"score": 1.0})
+    put("pad_0_0", "The box is red", "red", reward={"score": 1.0})
+    batch = batch_of("pad_0_0", "a_0_0", padding=["pad_0_0"])
+    [only] = read_rollouts(batch, tokenizer, 1)
+    assert only.key == "a_0_0"
+    assert queue.asked == ["a_0_0"]
+    assert read_rollouts(batch_of("pad_0_0", padding=["pad_0_0"]), tokenizer, 1) == []
+    assert queue.asked == ["a_0_0"], "the queue raises when it is asked for nothing"
+
+
+def test_the_score_is_what_verl_trains_on(put, tokenizer):
+    """veRL's naive manager keeps nothing but ``acc`` of a reward function that gives a float."""
+    put("a_0_0", "x", "red", reward={"acc": 1.0}, score=1.0)
+    [row] = read_rollouts(batch_of("a_0_0"), tokenizer, 1)
+    assert row.score == 1.0
+
+
+def test_rows_of_other_graders_and_datasets(put, tokenizer):
+    """A grader that reports nothing, a row without our extras."""
+    put("a_0_0", "x", "red", extra_info=None, reward_model=None, truncated=True)
+    [bare] = read_rollouts(batch_of("a_0_0"), tokenizer, 1)
+    assert (bare.modality, bare.row_id, bare.outcome, bare.score) == ("", "", "", 0.0)
+    assert bare.truncated
+
+
+def test_the_trainer_adds_its_metrics_and_dumps_the_rollouts(put, tokenizer, tmp_path, monkeypatch):
+    put("b_0_0", "x", "red", "image", {"score": 1.0, "outcome": "correct"})
+    put("a_0_0", "x", "red", "text", {"score": 0.0, "outcome": "wrong"})
+    put("pad_0_0", "x", "red")
+    trainer = object.__new__(OVRTrainer)
+    trainer.tokenizer, trainer.global_steps = tokenizer, 3
+    trainer.config = OmegaConf.create({"trainer": {"rollout_data_dir": str(tmp_path)}})
+    batch = batch_of("b_0_0", "a_0_0", "pad_0_0", padding=["pad_0_0"])
+    # veRL's own metrics need a whole trainer.
+    monkeypatch.setattr(
+        PPOTrainerSync, "_compute_metrics", lambda self, batch, metrics, *_: metrics.update(own=1)
+    )
+    metrics = {}
+    trainer._compute_metrics(batch, metrics, {}, 3, 0)
+    assert metrics["own"] == 1
+    assert metrics["ovr/rows/padding"] == 1
+    assert metrics["ovr/rows/all"] == 2
+    assert (metrics["ovr/reward/image"], metrics["ovr/reward/text"]) == (1.0, 0.0)
+
+    trainer._log_rollout_data(batch, {}, str(tmp_path / "rollouts"))
+    [file] = (tmp_path / "rollouts").iterdir()
+    assert file.name == "3.jsonl"
+    records = list(read_jsonl(file))
+    assert [record["key"] for record in records] == ["a_0_0", "b_0_0"]
+    assert [Rollout(**record) for record in records] == sorted(
+        read_rollouts(batch, tokenizer, 3), key=lambda each: each.key
+    )
+    assert all(isinstance(record["score"], float) for record in records)
+
+    trainer.config.trainer.rollout_data_dir = None
+    without_dump = {}
+    trainer._compute_metrics(batch, without_dump, {}, 3, 0)
+    assert without_dump == metrics
+
+
+def test_texts_are_left_out_where_nobody_reads_them(put, tokenizer):
+    """Decoding an iteration of long responses takes tens of seconds."""
+    put("a_0_0", "How many?", "There are \\boxed{2}", reward={"score": 1.0, "pred": "2"})
+    [whole] = read_rollouts(batch_of("a_0_0"), tokenizer, 1)
+    [bare] = read_rollouts(batch_of("a_0_0"), None, 1)
+    assert (bare.prompt, bare.response) == ("", "")
+    assert replace(bare, prompt=whole.prompt, response=whole.response) == whole
+
+
+def test_lengths_are_of_single_rows(put, tokenizer):
+    """Not of the padded batch."""
+    put("a_0_0", "x", "red")
+    put("b_0_0", "x x x x", "red red red red")
+    short, long = read_rollouts(batch_of("a_0_0", "b_0_0"), tokenizer, 1)
+    assert short.n_response_tokens < long.n_response_tokens
+    assert short.n_prompt_tokens < long.n_prompt_tokens
+    assert torch.tensor(tokenizer.encode("x")).numel() == short.n_prompt_tokens
