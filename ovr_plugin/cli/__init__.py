@@ -1,0 +1,17 @@
+"""The command ``ovr``; nothing heavy is imported on top, so that ``ovr --help`` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from ovr_plugin.cli.doctor import doctor
+from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Open Vision Reasoner for veRL: [bold]ovr doctor[/bold] says whether a run would start.",
+)
+app.command()(doctor)
+app.command()(quickstart_command)

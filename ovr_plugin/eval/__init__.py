@@ -1,0 +1,1 @@
+"""Evaluation of checkpoints with the grader that training used."""

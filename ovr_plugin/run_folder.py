@@ -1,0 +1,100 @@
+"""The folder of one run: where each thing lies, and one ``metrics.jsonl`` over stages and restarts.
+
+veRL's file logger empties its file at every start, also when it resumes; so each start logs into a
+file of its own under ``logs/``, and ``metrics.jsonl`` is made anew from all of them. A step logged
+twice (done again after a crash) counts as its last start logged it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STAGES = ("cold_start", "ppo")
+TRACKER = "latest_checkpointed_iteration.txt"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run under ``root``."""
+
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """Parquet files of both stages and the report of bad rows."""
+        return self.root / "data"
+
+    @property
+    def model(self) -> Path:
+        """The model before any training."""
+        return self.root / "model"
+
+    @property
+    def rollouts(self) -> Path:
+        """One JSONL file of graded responses per PPO iteration."""
+        return self.root / "rollouts"
+
+    @property
+    def plots(self) -> Path:
+        """PNG files."""
+        return self.root / "plots"
+
+    @property
+    def logs(self) -> Path:
+        """Console output and metrics of every start of a trainer."""
+        return self.root / "logs"
+
+    @property
+    def metrics(self) -> Path:
+        """All metrics, one line per stage and step."""
+        return self.root / "metrics.jsonl"
+
+    def checkpoints(self, stage: str) -> Path:
+        """The trainer's ``default_local_dir`` of ``stage``."""
+        return self.root / stage
+
+    def latest_step(self, stage: str) -> int:
+        """Return the step of the last complete checkpoint of ``stage``, 0 if there is none."""
+        tracker = self.checkpoints(stage) / TRACKER
+        return int(tracker.read_text()) if tracker.is_file() else 0
+
+    def export(self, stage: str) -> Path:
+        """Return the HF folder inside the last checkpoint of ``stage``."""
+        step = self.checkpoints(stage) / f"global_step_{self.latest_step(stage)}"
+        return (step / "actor" if stage == "ppo" else step) / "huggingface"
+
+    def next_start(self, stage: str) -> tuple[Path, Path]:
+        """Return (metrics file, console file) for one more start of ``stage``'s trainer."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        earlier = self.logs.glob(f"{stage}_[0-9][0-9][0-9].*")  # some left nothing but their output
+        number = max((int(path.stem[-3:]) for path in earlier), default=0) + 1
+        stem = self.logs / f"{stage}_{number:03d}"
+        return stem.with_suffix(".jsonl"), stem.with_suffix(".log")
+
+    def merge_metrics(self) -> list[dict[str, Any]]:
+        """Write ``metrics.jsonl`` from every start's log; return its records."""
+        from ovr_plugin.data.files import write_jsonl
+
+        by_step: dict[tuple[int, int], dict[str, Any]] = {}
+        for number, stage in enumerate(STAGES):
+            for start in self._starts(stage):
+                for step, metrics in read_metrics(start):
+                    record = by_step.setdefault((number, step), {"stage": stage, "step": step})
+                    record |= metrics
+        records = [by_step[key] for key in sorted(by_step)]
+        write_jsonl(self.metrics, records)
+        return records
+
+    def _starts(self, stage: str) -> list[Path]:
+        return sorted(self.logs.glob(f"{stage}_*.jsonl"))
+
+
+def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (step, metrics) of a log of veRL's file logger (utils/tracking.py)."""
+    from ovr_plugin.data.files import read_jsonl  # imports pyarrow, which `ovr doctor` may lack
+
+    for line in read_jsonl(path):
+        yield line["step"], line["data"]

@@ -1,0 +1,71 @@
+"""Fixtures for all tests: a tiny checkpoint, the folder of raw corpora, subprocesses of our Python.
+
+The tests run as an OVR process on the CPU platform, which has to be said before verl is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ["VERL_PLATFORM"] = "cpu"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TEXTS = [
+    "You are a helpful assistant.",
+    "system user assistant",
+    "The box is red. What colour is the box?",
+    "Let me look again. There are 2 red squares. \\boxed{red}",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Qwen2.5-VL with tokenizer and processor; read only."""
+    from ovr_plugin.models.tiny import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("tiny"), TEXTS)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder ``shared`` beside the checkout, with real rows of public corpora."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``python -c CODE ARGV...`` away from the checkout, without our environment variables."""
+
+    def run(
+        code: str, *argv: str, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        ours = ("VERL_", "OVR_")
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        return subprocess.run(
+            [sys.executable, "-c", code, *argv],
+            cwd=cwd or Path(__file__).anchor,
+            env={**clean, **env},
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+
+    return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts processes through these fixtures is no quick unit test."""
+    for item in items:
+        if {"run_python", "steps"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)

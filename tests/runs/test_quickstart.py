@@ -1,0 +1,214 @@
+"""The quickstart's own steps; where it would start a trainer, the test takes the command."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
+from typer.testing import CliRunner
+
+from ovr_plugin.cli import app, quickstart
+from ovr_plugin.cli.quickstart import FULL, SMOKE
+from ovr_plugin.cli.quickstart_data import texts_of, write_data
+from ovr_plugin.cli.trainer_process import TrainerFailed
+from ovr_plugin.data.files import read_json, read_parquet, write_json
+from ovr_plugin.data.images import ImageRef
+from ovr_plugin.data.sample import ColdStartSample, Sample, problems
+
+ROWS = Path(__file__).parent.parent / "data" / "rows"
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Trainers that fail at once, as one does whose log ends in brackets."""
+    taken = []
+
+    def take(command, *_):
+        taken.append(list(command))
+        raise TrainerFailed("no trainer here: [rank0]: see [/usr/lib/x.py]")
+
+    monkeypatch.setattr(quickstart, "run_trainer", take)
+    return taken
+
+
+def start(*arguments):
+    return CliRunner().invoke(app, ["quickstart", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def plain(text):
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", text).split())
+
+
+def test_help_says_what_it_does_and_how_to_change_it():
+    result = start("--help")
+    assert result.exit_code == 0
+    text = plain(result.output)
+    for words in (
+        "text-only cold start, then PPO on text and images",
+        "Needs no GPU and downloads nothing",
+        "sft_tiny and ppo_tiny",
+        "--out",
+        "--smoke",
+        "--corpora",
+        "--ppo-steps",
+        "--seed",
+        "--fresh",
+        "runs/quickstart",
+    ):
+        assert words in text
+
+
+def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
+    out = tmp_path / "run [1]"  # Rich would take the brackets for its own markup
+    first = start("--smoke", "--out", out)
+    assert first.exit_code == 1
+    assert "Stopped: no trainer here: [rank0]: see [/usr/lib/x.py]" in plain(first.output)
+    assert str(out) in first.output
+    [command] = commands
+    assert "+ovr=sft_tiny" in command
+    overrides = OverridesParser.create().parse_overrides(command[command.index("+ovr=sft_tiny") :])
+    settings = {each.key_or_group: each.value() for each in overrides}
+    assert Path(settings["model.path"], "model.safetensors").is_file()
+    assert Path(settings["data.train_files"]).is_file()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+
+    again = start("--smoke", "--out", out, "--ppo-steps", 9)
+    assert plain(again.output).count("there already") == 2
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert {path.name for path in kept if kept[path] != before[path]} == {"run.json"}
+    assert commands[1] == command
+    assert read_json(out / "run.json")["n_steps"] == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "difference"),
+    [
+        (["--smoke", "--seed", 1], "seed 0 -> 1"),
+        ([], f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
+        (["--smoke", "--corpora", ROWS], "corpora False -> True"),
+    ],
+)
+def test_runs_of_other_settings_are_not_mixed(arguments, difference, tmp_path, commands):
+    settings = {**vars(SMOKE), "seed": 0, "corpora": False}
+    write_json(tmp_path / "run.json", settings)
+    result = start("--out", tmp_path, *arguments)
+    assert result.exit_code == 1
+    assert difference in plain(result.output)
+    assert "choose another --out, or --fresh to delete it" in plain(result.output)
+    assert read_json(tmp_path / "run.json") == settings
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert commands == []
+
+
+def test_fresh_deletes_an_earlier_run(tmp_path, commands, monkeypatch):
+    out = tmp_path / "run"
+    write_json(out / "run.json", {**vars(SMOKE), "seed": 5, "corpora": False})
+    (out / "ppo").mkdir()
+    monkeypatch.setattr(quickstart, "SMOKE", quickstart.replace(SMOKE, n_cold_start=32))
+    result = start("--smoke", "--out", out, "--fresh")
+    assert "no trainer here" in result.output
+    assert not (out / "ppo").exists()
+    assert read_json(out / "run.json")["seed"] == 0
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", ".bashrc"])
+def test_fresh_deletes_nothing_that_is_no_run(name, tmp_path, commands):
+    (tmp_path / name).write_text("years of work")
+    result = start("--smoke", "--out", tmp_path, "--fresh")
+    assert result.exit_code == 1
+    assert "was not deleted: it is no run of the quickstart" in plain(result.output)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_missing_corpora_are_told_before_anything_is_deleted(tmp_path, commands):
+    out = tmp_path / "run"
+    write_json(out / "run.json", {"seed": 0})
+    result = start("--smoke", "--out", out, "--fresh", "--corpora", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert f"--corpora {tmp_path / 'nowhere'}: no such folder; leave it out" in plain(result.output)
+    assert (out / "run.json").is_file()
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quickstart, "prepare_data", interrupted)
+    result = start("--smoke", "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert "the same command goes on" in result.output
+
+
+SIZE = quickstart.replace(SMOKE, n_cold_start=64, n_toy=12, n_val=6)
+
+
+def read(folder):
+    return {name: list(read_parquet(folder / f"{name}.parquet", Sample)) for name in SPLITS}
+
+
+SPLITS = ("train", "val")
+
+
+def test_generated_rows_alone(tmp_path):
+    lines = list(write_data(tmp_path, SIZE, 0, None))
+    data = read(tmp_path)
+    assert [len(data[name]) for name in SPLITS] == [12, 6]
+    for name in SPLITS:
+        assert {row.modality for row in data[name]} == {"text", "image"}
+        assert [(row.index, row.split) for row in data[name]] == [
+            (index, name) for index in range(len(data[name]))
+        ]
+        assert not [problem for row in data[name] for problem in problems(row, decode_images=True)]
+    assert len(list(read_parquet(tmp_path / "cold_start.parquet", ColdStartSample))) == 64
+    assert any("train: 12 rows, 6 with pictures" in line for line in lines)
+    assert not (tmp_path / "corpora").exists()
+
+
+def test_real_rows_are_mixed_in(tmp_path):
+    """Rows of the two corpora in their authors' own layouts."""
+    lines = list(write_data(tmp_path, SIZE, 0, ROWS))
+    data = read(tmp_path)
+    for name in SPLITS:
+        real = [row for row in data[name] if not row.data_source.startswith("toy")]
+        assert {row.modality for row in real} == {"text", "image"}, name
+        assert {row.id.partition("/")[0] for row in real} == {"orz", "puzzlevqa"}
+        assert not [problem for row in data[name] for problem in problems(row, decode_images=True)]
+    assert len(data["train"]) == SIZE.n_toy + SIZE.n_real
+    ids = {name: {row.id for row in data[name]} for name in SPLITS}
+    assert not ids["train"] & ids["val"]
+    assert any(f"real rows of orz and puzzlevqa from {ROWS}" in line for line in lines)
+    assert (tmp_path / "corpora" / "report.json").is_file()
+
+
+def test_a_picture_of_a_real_row_is_that_of_the_corpus(tmp_path):
+    list(write_data(tmp_path, SIZE, 0, ROWS))
+    [row, *_] = [row for row in read(tmp_path)["train"] if row.id.startswith("puzzlevqa/")]
+    pictures = {path.read_bytes() for path in ROWS.rglob("*.png")}
+    assert _bytes(row.images[0]) in pictures
+
+
+def _bytes(image: ImageRef) -> bytes:
+    if image.data is not None:
+        Image.open(BytesIO(image.data)).verify()
+        return image.data
+    return Path(image.path).read_bytes()
+
+
+def test_a_folder_without_the_two_corpora_is_refused(tmp_path):
+    (tmp_path / "raw" / "orz").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"no corpus at .*raw/puzzlevqa; leave out"):
+        list(write_data(tmp_path / "data", SIZE, 0, tmp_path / "raw"))
+
+
+def test_the_tokenizer_learns_from_both_stages(tmp_path):
+    list(write_data(tmp_path, SIZE, 0, ROWS))
+    text = "\n".join(texts_of(tmp_path))
+    pairs = list(read_parquet(tmp_path / "cold_start.parquet", ColdStartSample))
+    rows = read(tmp_path)["train"]
+    assert all(pair.response in text for pair in pairs)
+    assert all(row.prompt[-1]["content"] in text for row in rows)
+    assert "You are a helpful assistant." in text
