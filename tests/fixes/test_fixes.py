@@ -1,0 +1,131 @@
+"""What the fixes do, on veRL's own patched model."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def patched_model(tiny_model_dir):
+    """veRL's patch replaces methods of the classes: they are put back for the tests to come."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+    from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl
+    from verl.models.transformers import qwen2_vl
+    from verl.models.transformers.monkey_patch import apply_monkey_patch
+
+    from ovr_plugin.fixes import text_only_batches
+
+    stock = {
+        kind: dict(vars(kind))
+        for kind in vars(modeling_qwen2_5_vl).values()
+        if isinstance(kind, type) and kind.__module__ == modeling_qwen2_5_vl.__name__
+    }
+    text_only_batches.apply(qwen2_vl)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        tiny_model_dir, attn_implementation="sdpa"
+    )
+    apply_monkey_patch(model, use_remove_padding=False)
+    yield model
+    for kind, attributes in stock.items():
+        for name, attribute in attributes.items():
+            if vars(kind).get(name) is not attribute:
+                setattr(kind, name, attribute)
+
+
+def _text(model, n_tokens: int = 6) -> dict:
+    ids = torch.arange(n_tokens)[None]
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "position_ids": torch.arange(n_tokens).expand(4, 1, n_tokens),
+    }
+
+
+def test_text_only_logits_equal_the_unpatched_language_model(patched_model):
+    """The blank picture adds exactly nothing to what the language model computes by itself."""
+    inputs = _text(patched_model)
+    logits = patched_model(**inputs).logits
+    core = patched_model.model.language_model
+    embeds = core.embed_tokens(inputs["input_ids"])
+    hidden = core(inputs_embeds=embeds, position_ids=inputs["position_ids"]).last_hidden_state
+    torch.testing.assert_close(logits, patched_model.lm_head(hidden))
+
+
+def test_the_vision_tower_runs_on_text_so_that_ranks_stay_in_step(patched_model):
+    calls = []
+    handle = patched_model.model.visual.register_forward_hook(lambda *_: calls.append(1))
+    patched_model(**_text(patched_model)).logits.sum().backward()
+    handle.remove()
+    assert calls == [1]
+    grads = [parameter.grad for parameter in patched_model.model.visual.parameters()]
+    # Zero, not None: FSDP reduces the gradient of every weight on every rank.
+    assert all(grad is not None and not grad.any() for grad in grads)
+
+
+def test_a_batch_with_an_image_is_left_to_verl(patched_model, tiny_model_dir):
+    from PIL import Image
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(tiny_model_dir)
+    text = "<|vision_start|><|image_pad|><|vision_end|>What colour?"
+    red, blue = (
+        processor(text=[text], images=[Image.new("RGB", (56, 56), colour)], return_tensors="pt")
+        for colour in ("red", "blue")
+    )
+    n_tokens = red["input_ids"].shape[1]
+    positions = torch.arange(n_tokens).expand(4, 1, n_tokens)
+    logits = [
+        patched_model(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            position_ids=positions,
+            pixel_values=batch["pixel_values"],
+            image_grid_thw=batch["image_grid_thw"],
+        ).logits
+        for batch in (red, blue)
+    ]
+    assert not torch.allclose(*logits)
+
+
+def test_applying_twice_wraps_once():
+    from verl.models.transformers import qwen2_vl
+
+    from ovr_plugin.fixes import text_only_batches
+
+    text_only_batches.apply(qwen2_vl)
+    once = qwen2_vl._get_input_embeds
+    text_only_batches.apply(qwen2_vl)
+    assert qwen2_vl._get_input_embeds is once
+
+
+@pytest.mark.parametrize(
+    ("place", "has_it"), [("trl.experimental.ppo", True), ("trl", True), (None, False)]
+)
+def test_trl_counts_only_where_the_class_is(monkeypatch, place, has_it):
+    from ovr_plugin.fixes.trl_import import trl_has_value_head
+
+    modules = {name: types.ModuleType(name) for name in ("trl", "trl.experimental")}
+    if place == "trl.experimental.ppo":
+        modules[place] = types.ModuleType(place)
+    if place:
+        modules[place].AutoModelForCausalLMWithValueHead = object
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    assert trl_has_value_head() is has_it
+
+
+def test_an_unusable_trl_no_longer_breaks_verls_patch(monkeypatch, patched_model):
+    from verl.models.transformers import monkey_patch
+
+    from ovr_plugin.fixes import trl_import
+
+    monkeypatch.setitem(sys.modules, "trl", types.ModuleType("trl"))
+    monkeypatch.setattr(monkey_patch, "is_trl_available", lambda: True)
+    with pytest.raises(ImportError):
+        monkey_patch.apply_monkey_patch(patched_model, use_remove_padding=False)
+    trl_import.apply(monkey_patch)
+    monkey_patch.apply_monkey_patch(patched_model, use_remove_padding=False)

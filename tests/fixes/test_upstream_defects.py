@@ -1,0 +1,114 @@
+"""Each defect of veRL that we carry a fix for is still there; a test that fails here retires a fix.
+
+The defects are shown in a process without the plugin (``VERL_USE_EXTERNAL_PLUGINS=none``).
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+PROBE = """
+import inspect, json, sys
+import torch
+import verl
+from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
+found = {}
+path = sys.argv[1]
+
+# B1: a micro-batch without an image
+from verl.models.transformers.monkey_patch import apply_monkey_patch
+model = Qwen2_5_VLForConditionalGeneration.from_pretrained(path, attn_implementation="sdpa")
+apply_monkey_patch(model, use_remove_padding=False)
+ids = torch.arange(6)[None]
+positions = torch.arange(6).expand(4, 1, 6)
+try:
+    model(input_ids=ids, attention_mask=torch.ones_like(ids), position_ids=positions)
+    found["B1"] = "works"
+except AttributeError as error:
+    found["B1"] = str(error)
+
+# B2: an installed trl without the value head
+import types
+from importlib.machinery import ModuleSpec
+trl = types.ModuleType("trl")
+trl.__spec__ = ModuleSpec("trl", None)
+sys.modules["trl"] = trl
+from verl.utils.import_utils import is_trl_available
+is_trl_available.cache_clear()
+try:
+    apply_monkey_patch(model, use_remove_padding=False)
+    found["B2"] = "works"
+except ImportError as error:
+    found["B2"] = str(error)
+del sys.modules["trl"]
+is_trl_available.cache_clear()
+
+# B3, B4: the critic of a Qwen2.5-VL
+from verl.utils.model import load_valuehead_model
+from transformers import AutoModelForTokenClassification
+config = AutoConfig.from_pretrained(path, attn_implementation="sdpa")
+found["B3"] = type(config) in AutoModelForTokenClassification._model_mapping
+try:
+    load_valuehead_model(path, torch.float32, config, False)
+    found["B4"] = "works"
+except Exception as error:
+    found["B4"] = f"{type(error).__name__}: {error}"
+source = inspect.getsource(load_valuehead_model)
+found["B4 source"] = source.count('attn_implementation="flash_attention_2"')
+
+# B5: freeze_vision_tower is declared and read by nothing
+import pathlib
+root = pathlib.Path(verl.__file__).parent
+found["B5"] = sorted(str(p.relative_to(root)) for p in root.rglob("*.py")
+                     if "freeze_vision_tower" in p.read_text(errors="ignore"))
+
+# the process-group backend on a CPU
+from verl.utils import distributed
+backend = 'f"cpu:gloo,{get_device_name()}:{get_nccl_backend()}"'
+found["gloo"] = inspect.getsource(distributed).count(backend)
+
+# vLLM's CPU build drops the weights that veRL writes to
+linear = pathlib.Path(__import__("importlib.util").util.find_spec("vllm").origin).parent
+found["vllm"] = (linear / "model_executor/layers/linear.py").read_text().count("remove_weight=True")
+print("FOUND" + json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(run_python, tiny_model_dir) -> dict:
+    process = run_python(PROBE, str(tiny_model_dir), VERL_USE_EXTERNAL_PLUGINS="none")
+    [line] = [x for x in process.stdout.splitlines() if x.startswith("FOUND")] or [""]
+    assert line, process.stderr[-3000:]
+    return json.loads(line.removeprefix("FOUND"))
+
+
+def test_b1_text_only_batches_crash(found):
+    assert "has no attribute 'mean'" in found["B1"], "fixed: drop fixes/text_only_batches.py"
+
+
+def test_b2_a_trl_without_the_class_breaks_every_engine(found):
+    assert "AutoModelForCausalLMWithValueHead" in found["B2"], "fixed: drop fixes/trl_import.py"
+
+
+def test_b3_qwen2_5_vl_has_no_value_model(found):
+    assert found["B3"] is False, "transformers has one: see whether models/value_model.py can go"
+
+
+def test_b4_the_critics_attention_is_hard_coded(found):
+    assert found["B4 source"] == 2, "fixed: trainer/engine.py may use veRL's loader"
+    assert found["B4"] != "works"
+
+
+def test_b5_nothing_reads_freeze_vision_tower(found):
+    declared_only = ["workers/config/actor.py"]
+    assert found["B5"] == declared_only, "fixed: drop freeze_vision_tower of trainer/engine.py"
+
+
+def test_gloo_backend_is_named_twice(found):
+    assert found["gloo"] == 2, "changed: see whether fixes/gloo_backend.py can go"
+
+
+def test_vllm_cpu_drops_linear_weights(found):
+    assert found["vllm"] == 1, "changed: see whether platform/vllm_cpu.keep_linear_weights can go"
