@@ -15,11 +15,10 @@ import pyarrow as pa
 
 from ovr_plugin.data.images import ImageRef, decode_problem, header_problem
 from ovr_plugin.data.schema import COLD_START_SCHEMA, SCHEMA
+from ovr_plugin.reward.spec import AnswerSpec
 
 IMAGE_PLACEHOLDER = "<image>"
 ROLES = ("system", "user", "assistant")
-# None leaves the choice to the grader.
-ANSWER_TYPES = ("number", "expression", "choice", "text", None)
 
 Message = dict[str, str]
 
@@ -29,7 +28,8 @@ class Sample:
     r"""One question of RL (OVR 3.2): the reward compares ``\boxed{}`` with ``ground_truth``.
 
     ``prompt`` holds one ``<image>`` per picture. ``choices`` are the options of a multiple-choice
-    question without their letters; ``ground_truth`` is then a letter. ``tolerance`` is absolute.
+    question without their letters; ``ground_truth`` is then a letter. ``answer_type``,
+    ``tolerance`` (relative) and ``unit`` are the grader's (`ovr_plugin.reward.spec`).
     ``id`` is ``corpus/file#row``, so that the row can be found again in its raw corpus.
     """
 
@@ -206,8 +206,10 @@ def _reference_problems(sample: Sample) -> list[str]:
     if reference is None or (isinstance(reference, str) and not reference.strip()):
         return ["no reference answer"]
     found = _text_problems("the reference answer", reference)
-    if sample.answer_type not in ANSWER_TYPES:
-        found.append(f"unknown answer type: {sample.answer_type!r}")
+    try:
+        AnswerSpec.of({**sample.extra_info(), "choices": None})
+    except ValueError as error:
+        found.append(f"not for the grader: {error}")
     found += [
         f"not a string: choice {choice!r}"
         for choice in sample.choices

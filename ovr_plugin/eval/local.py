@@ -104,7 +104,7 @@ def _answer(
         response_ids = ids if end is None else ids[: end + 1]
         response = processor.tokenizer.decode(response_ids, skip_special_tokens=True)
         verdict = grade(
-            response, sample.ground_truth, choices=sample.choices or None, truncated=end is None
+            response, sample.ground_truth, {**sample.extra_info(), "truncated": end is None}
         )
         yield Answer(sample, response, len(response_ids), verdict)
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from ovr_plugin.reward.choices import Named, read_named, same_text
 from ovr_plugin.reward.normalize import clean, plain_text, squeeze
 from ovr_plugin.reward.quantity import CLOCK, HEDGES, read_quantity, same_quantity, split_unit
+from ovr_plugin.reward.spec import AnswerSpec
+
+NOTHING_KNOWN = AnswerSpec()
 
 # A text with this many words is prose, and algebra would pick some formula out of it.
 PROSE_WORDS = 3
@@ -38,28 +41,34 @@ _BASED = re.compile(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A verdict, or ``equal`` None with the cleaned pair that is left for algebra."""
+    """A verdict and how it came about.
+
+    Attributes:
+        equal: None where only algebra can tell: then ``reference`` and ``answer`` are LaTeX for it.
+        how: the rule that decided, in a word or two.
+        reference: the reference as that rule read it.
+        answer: the answer as that rule read it.
+    """
 
     equal: bool | None
-    reference: str = ""
-    answer: str = ""
+    how: str = "text"
+    reference: object = ""
+    answer: object = ""
 
 
-def compare_text(
-    reference: str, answer: str, choices: Mapping[str, str] | None = None
-) -> Comparison:
+def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Comparison:
     """Compare without algebra.
 
     Args:
         reference: the right answer, as the dataset has it; not empty.
         answer: what the response's box holds.
-        choices: letter -> option text, where the question has options.
+        spec: what the row knows of its answer.
     """
     reference, answer = clean(reference), clean(answer)
     if squeeze(reference) == squeeze(answer):
         return Comparison(True)
-    if choices or _OPTION.match(plain_text(reference)):
-        return _compare_option(reference, answer, choices or {})
+    if spec.choices or _OPTION.match(plain_text(reference)):
+        return _compare_option(reference, answer, spec.choices)
     return _compare_value(reference, answer)
 
 
@@ -116,7 +125,7 @@ def _compare_value(reference: str, answer: str) -> Comparison:
         equal = decide(reference, answer)
         if equal is not None:
             return Comparison(equal)
-    return Comparison(None, _for_algebra(reference), _for_algebra(answer))
+    return Comparison(None, "algebra", _for_algebra(reference), _for_algebra(answer))
 
 
 def _compare_numbers(reference: str, answer: str) -> bool | None:

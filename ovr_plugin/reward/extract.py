@@ -16,7 +16,9 @@ THINK_CLOSE = "</think>"
 _TOKENS = re.compile(r"\\{1,2}(?:boxed|fbox)(?![a-zA-Z])|\\.|[{}]", re.DOTALL)
 
 
-def extract_answer(response: str) -> str | None:
+def extract_answer(
+    response: str, *, answer_tags: bool = False, unboxed: bool = False
+) -> str | None:
     """Return what the last complete box after the thinking holds, stripped; None without one.
 
     An empty last box is an empty string: the response gave no answer, and an earlier box is not it.

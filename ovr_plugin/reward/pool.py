@@ -26,7 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, LifoQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from ovr_plugin.reward.spec import Tolerance
 
 START_LIMIT_S = 60.0
 # A worker that dies (of another answer's leak, or of the kernel) costs its answer one more try.
@@ -42,6 +44,14 @@ V = TypeVar("V")
 
 class WorkerLost(RuntimeError):
     """The worker process ended before it replied."""
+
+
+class Question(NamedTuple):
+    """What algebra is asked: LaTeX of both sides, and how far numbers may lie apart."""
+
+    reference: str
+    answer: str
+    tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Pool:
         memory_mb: address space of one worker.
         cache_size: verdicts kept of the pairs asked last; a timeout is no verdict.
         comparer: ``module:function`` that a worker calls once for its comparison,
-            ``(reference, answer) -> outcome``.
+            ``(reference, answer, tolerance) -> outcome``; tolerance is ``[relative, absolute]`` or
+            None.
 
     Raises:
         ValueError: if a number is not positive.
@@ -85,26 +96,29 @@ class Pool:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
         self._reset()
 
-    def check(self, reference: str, answer: str) -> Verdict:
+    def check(self, reference: str, answer: str, tolerance: Tolerance | None = None) -> Verdict:
         """Ask a worker whether ``answer`` equals ``reference``; callable from any thread.
 
         Raises:
             RuntimeError: if the pool is closed or a worker cannot start; the text says why.
         """
         self._reset_if_forked()
-        cached = self._cache.get((reference, answer))
+        question = Question(reference, answer, tolerance)
+        cached = self._cache.get(question)
         if cached is not None:
             return cached
-        verdict = self._ask(reference, answer)
+        verdict = self._ask(question)
         if verdict.outcome not in ("timeout", "error"):
-            self._cache.put((reference, answer), verdict)
+            self._cache.put(question, verdict)
         return verdict
 
-    async def check_async(self, reference: str, answer: str) -> Verdict:
+    async def check_async(
+        self, reference: str, answer: str, tolerance: Tolerance | None = None
+    ) -> Verdict:
         """`check`, without holding up the event loop."""
         self._reset_if_forked()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._callers, self.check, reference, answer)
+        return await loop.run_in_executor(self._callers, self.check, reference, answer, tolerance)
 
     def close(self) -> None:
         """Kill the workers; one that is at work is killed as its caller returns."""
@@ -126,13 +140,13 @@ class Pool:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _ask(self, reference: str, answer: str) -> Verdict:
+    def _ask(self, question: Question) -> Verdict:
         lost = ""
         for _ in range(ATTEMPTS):
             worker = self._lease()
             returned: _Worker | None = None
             try:
-                verdict = worker.ask(reference, answer, self.timeout_s)
+                verdict = worker.ask(question, self.timeout_s)
                 returned = worker
                 return verdict
             except TimeoutError:
@@ -220,7 +234,7 @@ class _Worker:
             raise RuntimeError(f"a reward worker did not start: {hello['fatal']}")
         self._ready = True
 
-    def ask(self, reference: str, answer: str, timeout_s: float) -> Verdict:
+    def ask(self, question: Question, timeout_s: float) -> Verdict:
         """Ask for a verdict.
 
         Raises:
@@ -228,7 +242,13 @@ class _Worker:
             WorkerLost: if the worker ended.
         """
         request_id = next(self._ids)
-        request = {"id": request_id, "reference": reference, "answer": answer}
+        tolerance = question.tolerance
+        request = {
+            "id": request_id,
+            "reference": question.reference,
+            "answer": question.answer,
+            "tolerance": tolerance and [tolerance.relative, tolerance.absolute],
+        }
         self._send({**request, "timeout_s": timeout_s})
         reply = self._receive(timeout_s)
         if reply.get("id") != request_id:

@@ -3,8 +3,8 @@
 The reward is binary correctness and nothing else (OVR 3.2). What is not right is told apart by its
 `Outcome`, because a reward that is zero for a bad reference or a timeout looks like a weak policy.
 
-`extra_info` may carry `choices` and `truncated`. `answer_type`, `tolerance` and `unit` are reserved
-names: they are accepted and have no effect yet.
+What a row knows of its answer (`spec`) comes in ``extra_info``; what holds for a whole source, and
+how answers are extracted, in a `Policy`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ovr_plugin.reward.choices import read_choices
-from ovr_plugin.reward.compare import compare_text
+from ovr_plugin.reward.compare import compare
 from ovr_plugin.reward.extract import extract_answer
-from ovr_plugin.reward.pool import Pool, Verdict
+from ovr_plugin.reward.policy import DEFAULT, Policy
+from ovr_plugin.reward.pool import Pool, Question, Verdict
 
-MAX_ANSWER_CHARS = 2000
 MAX_PRED_CHARS = 256  # of the answer, in what goes to the trainer's tables
 
 
@@ -55,10 +54,10 @@ class Grade:
 
 @dataclass(frozen=True)
 class _Open:
-    """An answer that text could not decide; ``pair`` is what algebra compares."""
+    """An answer that text could not decide: what algebra has to compare."""
 
     answer: str
-    pair: tuple[str, str]
+    question: Question
 
     def close(self, verdict: Verdict) -> Grade:
         return Grade(Outcome(verdict.outcome), self.answer, verdict.reason)
@@ -74,62 +73,69 @@ def compute_score(
     """Score one response in verl's form (`reward.custom_reward_function`).
 
     Args:
-        data_source: name of the dataset; every dataset is graded alike.
+        data_source: name of the dataset; `Policy.sources` may hold defaults for its rows.
         solution_str: the response.
         ground_truth: the reference answer.
-        extra_info: the row's extras; ``choices`` and ``truncated`` are read, each may be None.
-        **kwargs: ``truncated`` overrides the extra; others are verl's and ignored.
+        extra_info: the row's extras, see `ovr_plugin.reward.spec`; each may be None.
+        **kwargs: ``truncated`` overrides the extra; the settings of `Policy`
+            (``reward.custom_reward_function.reward_kwargs``); others are verl's and ignored.
 
     Returns:
         Always the same keys: ``score`` and ``acc`` (1.0 or 0.0), ``outcome`` (an `Outcome`'s
         value), ``pred`` (the answer found), ``truncated`` (1.0 or 0.0), ``reason``.
+
+    Raises:
+        ValueError: if a setting among ``kwargs`` is wrong.
     """
-    extra = extra_info or {}
-    truncated = kwargs.get("truncated")
-    truncated = bool(extra.get("truncated") if truncated is None else truncated)
-    graded = grade(solution_str, ground_truth, choices=extra.get("choices"), truncated=truncated)
+    extra: Mapping[str, Any] = extra_info or {}
+    if kwargs.get("truncated") is not None:
+        extra = {**extra, "truncated": kwargs["truncated"]}
+    settings = {key: kwargs[key] for key in Policy.keys() if key in kwargs}
+    policy = Policy(**settings) if settings else DEFAULT
+    graded = grade(solution_str, ground_truth, extra, data_source=data_source, policy=policy)
     return as_row(graded)
 
 
 def grade(
     response: str,
     reference: object,
+    extra_info: Mapping[str, Any] | None = None,
     *,
-    choices: object = None,
-    truncated: bool = False,
+    data_source: str | None = None,
+    policy: Policy = DEFAULT,
     pool: Pool | None = None,
-    max_answer_chars: int = MAX_ANSWER_CHARS,
 ) -> Grade:
     """Grade one response; callable from any thread.
 
     Args:
         response: the model's text, thinking included.
         reference: the right answer: text or a number, or a list of exactly one.
-        choices: option texts in order, or letter -> text.
-        truncated: whether the response was cut off at its limit: then it scores 0 (ORZ's rule).
+        extra_info: what the row knows (`ovr_plugin.reward.spec`); with ``truncated`` the response
+            was cut off at its limit and scores 0 (ORZ's rule).
+        data_source: the dataset, for its defaults in ``policy``.
+        policy: how to extract, and defaults per source.
         pool: where algebra runs; by default one pool for the process, made when first needed.
-        max_answer_chars: an answer longer than this is not looked at.
     """
-    prepared = _prepare(response, reference, choices, truncated, max_answer_chars)
+    prepared = _prepare(response, reference, extra_info or {}, data_source, policy)
     if isinstance(prepared, Grade):
         return prepared
-    return prepared.close((pool or default_pool()).check(*prepared.pair))
+    return prepared.close((pool or default_pool()).check(*prepared.question))
 
 
 async def grade_async(
     response: str,
     reference: object,
+    extra_info: Mapping[str, Any] | None = None,
     *,
-    choices: object = None,
-    truncated: bool = False,
+    data_source: str | None = None,
+    policy: Policy = DEFAULT,
     pool: Pool | None = None,
-    max_answer_chars: int = MAX_ANSWER_CHARS,
 ) -> Grade:
     """`grade`, without holding up the event loop while algebra is at work."""
-    prepared = _prepare(response, reference, choices, truncated, max_answer_chars)
+    prepared = _prepare(response, reference, extra_info or {}, data_source, policy)
     if isinstance(prepared, Grade):
         return prepared
-    return prepared.close(await (pool or default_pool()).check_async(*prepared.pair))
+    return prepared.close(await (pool or default_pool()).check_async(*prepared.question))
 
 
 def as_row(graded: Grade) -> dict[str, Any]:
@@ -166,27 +172,34 @@ def reference_text(reference: object) -> str:
 
 
 def _prepare(
-    response: str, reference: object, choices: object, truncated: bool, max_answer_chars: int
+    response: str,
+    reference: object,
+    extra_info: Mapping[str, Any],
+    data_source: str | None,
+    policy: Policy,
 ) -> Grade | _Open:
     """Grade as far as text goes."""
-    answer = extract_answer(response) if isinstance(response, str) else None
-    if truncated:
+    answer = None
+    if isinstance(response, str):
+        answer = extract_answer(response, answer_tags=policy.answer_tags, unboxed=policy.unboxed)
+    if extra_info.get("truncated"):
         return Grade(Outcome.TRUNCATED, answer or "", "cut off at the length limit")
     try:
-        right, options = reference_text(reference), read_choices(choices)
+        right, spec = reference_text(reference), policy.spec(data_source, extra_info)
     except (TypeError, ValueError) as error:
         return Grade(Outcome.BAD_REFERENCE, answer or "", str(error))
-    too_long = f"longer than {max_answer_chars} characters"
-    if len(right) > max_answer_chars:
+    too_long = f"longer than {policy.max_answer_chars} characters"
+    if len(right) > policy.max_answer_chars:
         return Grade(Outcome.BAD_REFERENCE, answer or "", f"the reference is {too_long}")
     if not answer:
         return Grade(Outcome.NO_ANSWER, "", "no box" if answer is None else "empty box")
-    if len(answer) > max_answer_chars:
+    if len(answer) > policy.max_answer_chars:
         return Grade(Outcome.TOO_LONG, answer, too_long)
-    compared = compare_text(right, answer, options)
+    compared = compare(right, answer, spec)
     if compared.equal is None:
-        return _Open(answer, (compared.reference, compared.answer))
-    return Grade(Outcome.CORRECT if compared.equal else Outcome.WRONG, answer, "text")
+        question = Question(str(compared.reference), str(compared.answer), spec.tolerance)
+        return _Open(answer, question)
+    return Grade(Outcome.CORRECT if compared.equal else Outcome.WRONG, answer, compared.how)
 
 
 _default_pool: Pool | None = None

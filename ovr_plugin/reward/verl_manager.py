@@ -18,8 +18,9 @@ from typing import Any
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from ovr_plugin.reward.policy import MAX_ANSWER_CHARS, Policy
 from ovr_plugin.reward.pool import Pool, default_n_workers
-from ovr_plugin.reward.score import MAX_ANSWER_CHARS, as_row, grade_async
+from ovr_plugin.reward.score import as_row, grade_async
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class OVRRewardManager(RewardManagerBase):
         graded = await grade_async(
             tokenizer.decode(response_ids, skip_special_tokens=False),
             (row.get("reward_model") or {}).get("ground_truth"),
-            choices=extra.get("choices"),
-            truncated=self._is_truncated(response_ids, row, extra),
+            {**extra, "truncated": self._is_truncated(response_ids, row, extra)},
+            data_source=row.get("data_source"),
+            policy=Policy(max_answer_chars=self.settings.max_answer_chars),
             pool=self.pool,
-            max_answer_chars=self.settings.max_answer_chars,
         )
         info = {**as_row(graded), "modality": str(extra.get("modality") or "")}
         return {"reward_score": graded.score, "reward_extra_info": info}

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Any
 
-Compare = Callable[[str, str], str]
+Compare = Callable[[str, str, "list[float] | None"], str]
 
 TIMER_SLACK_S = 2.0
 # Numbers that differ by more than this part of themselves are different. math-verify rounds to six
@@ -48,7 +48,7 @@ def main(parent_pid: int, memory_mb: int, comparer: str) -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + TIMER_SLACK_S)
-        reply = _reply(compare, request["reference"], request["answer"])
+        reply = _reply(compare, request)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _send(replies, {"id": request["id"], **reply})
 
@@ -70,7 +70,7 @@ def load_algebra() -> Compare:
         found = parse(rf"\boxed{{{text}}}", targets, parsing_timeout=None)
         return [value for value in found if not isinstance(value, str)]
 
-    def compare(reference: str, answer: str) -> str:
+    def compare(reference: str, answer: str, tolerance: list[float] | None) -> str:
         gold = read(reference)
         if not gold:
             return "bad_reference"
@@ -83,14 +83,15 @@ def load_algebra() -> Compare:
     import sympy.physics.units  # noqa: F401
 
     for reference, answer in _WARM_UP:
-        compare(reference, answer)
+        compare(reference, answer, None)
     _shut_text_evaluation()
     return compare
 
 
-def _reply(compare: Compare, reference: str, answer: str) -> dict[str, str]:
+def _reply(compare: Compare, request: dict[str, Any]) -> dict[str, str]:
     try:
-        return {"outcome": compare(reference, answer), "reason": "algebra"}
+        outcome = compare(request["reference"], request["answer"], request["tolerance"])
+        return {"outcome": outcome, "reason": "algebra"}
     except Exception as error:  # a process boundary: what it raised is the verdict
         return {"outcome": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
 

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def load() -> Callable[[str, str], str]:
+def load() -> Callable[..., str]:
     return compare
 
 
-def exit() -> Callable[[str, str], str]:
+def exit() -> Callable[..., str]:
     os._exit(4)
 
 
-def compare(reference: str, answer: str) -> str:
+def compare(reference: str, answer: str, tolerance: object = None) -> str:
     verb, _, path = answer.rpartition(" ")
     if answer == "hang":  # in C, holding the interpreter's lock, deaf to any signal handler
         _ = 10 ** (10**10 // len(answer))

@@ -45,7 +45,7 @@ def report(rows: Iterable[dict[str, Any]], pool: Pool) -> tuple[Report, Report]:
     """Grade rows; returns the headline and the conventions."""
 
     def graded(row: dict[str, Any]) -> tuple[dict[str, Any], Grade]:
-        return row, grade(row["response"], row["gold"], choices=row.get("choices"), pool=pool)
+        return row, grade(row["response"], row["gold"], {"choices": row.get("choices")}, pool=pool)
 
     headline, conventions = Report(), Report()
     with ThreadPoolExecutor(pool.n_workers) as threads:

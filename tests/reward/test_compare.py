@@ -7,7 +7,8 @@ import random
 import pytest
 
 from ovr_plugin.reward.choices import read_choices
-from ovr_plugin.reward.compare import compare_text
+from ovr_plugin.reward.compare import compare
+from ovr_plugin.reward.spec import AnswerSpec
 
 RIGHT = [
     # one spelling
@@ -147,17 +148,17 @@ ALGEBRA = [
 
 @pytest.mark.parametrize(("reference", "answer"), RIGHT)
 def test_text_accepts(reference: str, answer: str) -> None:
-    assert compare_text(reference, answer).equal is True
+    assert compare(reference, answer).equal is True
 
 
 @pytest.mark.parametrize(("reference", "answer"), WRONG)
 def test_text_rejects(reference: str, answer: str) -> None:
-    assert compare_text(reference, answer).equal is False
+    assert compare(reference, answer).equal is False
 
 
 @pytest.mark.parametrize(("reference", "answer"), ALGEBRA)
 def test_text_leaves_to_algebra(reference: str, answer: str) -> None:
-    compared = compare_text(reference, answer)
+    compared = compare(reference, answer)
     assert compared.equal is None
     assert compared.reference
     assert compared.answer
@@ -202,7 +203,7 @@ CITIES = {"A": "Rome", "B": "Paris", "C": "New York", "D": None}
 def test_an_option_is_its_letter_or_its_text(
     choices: object, reference: str, answer: str, equal: bool | None
 ) -> None:
-    assert compare_text(reference, answer, read_choices(choices)).equal is equal
+    assert compare(reference, answer, AnswerSpec(choices=read_choices(choices))).equal is equal
 
 
 def test_choices_from_parquet_and_of_a_wrong_type() -> None:
@@ -239,5 +240,5 @@ def test_hostile_answers_raise_nothing() -> None:
     for _ in range(3000):
         reference, answer = ("".join(rng.choices(parts, k=rng.randint(1, 9))) for _ in "ra")
         choices = read_choices([answer, reference, "10"] if rng.random() < 0.5 else None)
-        assert compare_text(reference, reference, choices).equal is True
-        compare_text(reference, answer, choices)
+        assert compare(reference, reference, AnswerSpec(choices=choices)).equal is True
+        compare(reference, answer, AnswerSpec(choices=choices))

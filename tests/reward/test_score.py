@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ovr_plugin.reward import Grade, Outcome, Pool, compute_score, grade, grade_async
+from ovr_plugin.reward.policy import Policy
 
 KEYS = ["score", "acc", "outcome", "pred", "truncated", "reason"]
 
@@ -89,10 +90,10 @@ def test_a_bad_reference_says_why() -> None:
     assert grade(r"\boxed{1}", None).reason == "the reference is a NoneType, not a text or number"
     assert grade(r"\boxed{1}", "").reason == "the reference is empty"
     assert grade(r"\boxed{1}", float("inf")).reason == "the reference is inf"
-    assert grade(r"\boxed{1}", "1" * 9, max_answer_chars=8).reason == (
+    assert grade(r"\boxed{1}", "1" * 9, policy=Policy(max_answer_chars=8)).reason == (
         "the reference is longer than 8 characters"
     )
-    assert grade(r"\boxed{1}", "1", choices="AB").reason == (
+    assert grade(r"\boxed{1}", "1", {"choices": "AB"}).reason == (
         "choices must be option texts or letter -> text, not str"
     )
 
