@@ -50,9 +50,9 @@ def test_good_rows_have_no_problems(make, png):
         ({"data_source": ""}, "empty text: data_source"),
         (
             {"answer_type": "poem"},
-            "not for the grader: unknown answer_type 'poem'; there are number, expression, interval, "
-            "tuple, set, matrix, equation, choice, text, yes_no, quantity, percentage, ratio, time, "
-            "money, date",
+            "not for the grader: unknown answer_type 'poem'; there are number, expression, "
+            "interval, tuple, set, matrix, equation, choice, text, yes_no, quantity, percentage, "
+            "ratio, time, money, date",
         ),
         ({"choices": ["1", 2], "ground_truth": "B"}, "not a string: choice 2"),
         (
