@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ovr_plugin.reward.choices import Named, read_named, same_text
+from ovr_plugin.reward.comparison import Comparison
 from ovr_plugin.reward.normalize import clean, plain_text, squeeze
 from ovr_plugin.reward.quantity import CLOCK, HEDGES, read_quantity, same_quantity, split_unit
 from ovr_plugin.reward.spec import AnswerSpec
@@ -37,23 +37,6 @@ _SEVERAL = re.compile(
     r"[,;=<>]|\\(?:pm|mp|cup|cap|in|ne|neq|leq?|geq?|lor|vee|\{)(?![a-zA-Z])|\b(?:and|or)\b"
 )
 _BASED = re.compile(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A verdict and how it came about.
-
-    Attributes:
-        equal: None where only algebra can tell: then ``reference`` and ``answer`` are LaTeX for it.
-        how: the rule that decided, in a word or two.
-        reference: the reference as that rule read it.
-        answer: the answer as that rule read it.
-    """
-
-    equal: bool | None
-    how: str = "text"
-    reference: object = ""
-    answer: object = ""
 
 
 def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Comparison:
