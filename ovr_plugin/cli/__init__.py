@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ovr_plugin.cli.average import average
 from ovr_plugin.cli.doctor import doctor
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 
@@ -15,3 +16,4 @@ app = typer.Typer(
 )
 app.command()(doctor)
 app.command()(quickstart_command)
+app.command()(average)
