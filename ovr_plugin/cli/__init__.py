@@ -6,6 +6,7 @@ import typer
 
 from ovr_plugin.cli.average import average
 from ovr_plugin.cli.doctor import doctor
+from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 
 app = typer.Typer(
@@ -17,3 +18,4 @@ app = typer.Typer(
 app.command()(doctor)
 app.command()(quickstart_command)
 app.command()(average)
+app.command()(pack)

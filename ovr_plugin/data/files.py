@@ -1,4 +1,4 @@
-"""Every format this package keeps on disk: parquet tables, JSON Lines and JSON.
+"""Every format this package keeps on disk: parquet tables, JSON Lines, JSON, numpy arrays.
 
 Records (``Sample``, ``ColdStartSample``, plain dicts) go in, files come out, and back. Whole files
 are written beside their destination and renamed, so a reader never sees half of one, and the same
@@ -19,6 +19,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -94,6 +95,11 @@ def read_parquet(path: str | Path, kind: type[Record]) -> Iterator[Record]:
                 yield kind.from_row(row)
 
 
+def count_rows(paths: Iterable[str | Path]) -> int:
+    """The rows of parquet files in all, from their footers."""
+    return sum(pq.read_metadata(path).num_rows for path in paths)
+
+
 def check_schema(path: str | Path, kind: type[Sample] | type[ColdStartSample]) -> None:
     """Raise unless the file has exactly the columns of ``kind.schema``.
 
@@ -159,6 +165,12 @@ class MappedRows(Generic[Record]):
             for batch in table.iter(ROWS_PER_GROUP):
                 for row in batch.to_pylist():
                     yield self.kind.from_row(row)
+
+
+def save_array(path: str | Path, array: np.ndarray) -> None:
+    """Write one array in numpy's format, to be memory-mapped with ``np.load(mmap_mode="r")``."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
 
 
 def read_json(path: str | Path) -> Any:

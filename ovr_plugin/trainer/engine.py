@@ -22,6 +22,7 @@ from verl.workers.engine.fsdp.transformer_impl import (
     FSDPEngineWithValueHead,
 )
 
+from ovr_plugin.fixes.attention_without_flash import stock_attention_kept
 from ovr_plugin.models.value_model import HeadInit, load_value_model
 from ovr_plugin.trainer.engine_config import OVREngineConfig
 
@@ -34,8 +35,10 @@ class OVREngineWithLMHead(FSDPEngineWithLMHead):
     """The policy, in the cold start and in PPO; freezes the vision tower where asked."""
 
     def _build_module(self) -> nn.Module:
-        module = super()._build_module()
         config = self.engine_config
+        attention = str(self.model_config.hf_config._attn_implementation)
+        with stock_attention_kept(attention, self.ulysses_sequence_parallel_size):
+            module = super()._build_module()
         if isinstance(config, OVREngineConfig) and config.freeze_vision_tower:
             logger.warning("vision tower frozen: %s", freeze_vision_tower(module))
         return module

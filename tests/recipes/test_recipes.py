@@ -154,6 +154,8 @@ def test_sizes_of_the_7b_cold_start():
     assert (config.data.train_batch_size, config.data.max_length) == (640, 65536)
     assert config.trainer.total_epochs == 5
     assert config.optim.lr == 2e-4
+    assert config.data.custom_cls.name == "OVRPackedDataset"
+    assert config.model.use_remove_padding  # or attention would cross the samples of a pack
     budget = config.data.max_token_len_per_gpu * config.engine.ulysses_sequence_parallel_size
     assert budget >= config.data.max_length
 

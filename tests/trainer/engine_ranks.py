@@ -3,7 +3,8 @@
 usage: engine_ranks.py MODEL OUT_FOLDER
 
 With two ranks, rank 0 holds the two text rows and rank 1 the two image rows; with one rank, all
-four. For each run below rank 0 writes a report and every weight after the step.
+four. For each run below rank 0 writes a report and every weight after the step. One rank also
+compares packed with unpacked samples.
 """
 
 from __future__ import annotations
@@ -56,6 +57,22 @@ def rows(processor: Any) -> list[dict[str, Any]]:
     return items
 
 
+def text_items() -> list[dict[str, Any]]:
+    """Text samples of different lengths; the loss is on their last two thirds."""
+    items = []
+    for n_tokens in (7, 13, 30, 5):
+        ids = torch.randint(5, 300, (n_tokens,), generator=torch.Generator().manual_seed(n_tokens))
+        mask = (torch.arange(n_tokens) >= n_tokens // 3).long()
+        positions = torch.arange(n_tokens).repeat(4, 1)
+        items.append({"input_ids": ids, "position_ids": positions, "loss_mask": mask})
+    return items
+
+
+def packed(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """One pack of several items, as `OVRPackedDataset` lays it out."""
+    return {key: torch.cat([item[key] for item in items], dim=-1) for key in items[0]}
+
+
 def value_loss(model_output: dict, data: Any, dp_group: Any = None) -> tuple[torch.Tensor, dict]:
     """Squared error to 1 over the tokens of the whole batch, scaled as veRL scales its losses."""
     values = model_output["values"].values()
@@ -64,12 +81,44 @@ def value_loss(model_output: dict, data: Any, dp_group: Any = None) -> tuple[tor
 
 def main(path: str, out: str) -> None:
     _, rank, world_size = initialize_global_process_group()
+    if world_size == 1:
+        compare_packs(path, Path(out))
     for name, (model_type, settings) in RUNS.items():
         report, weights = one_step(path, model_type, settings, rank, world_size)
         if rank == 0:
             torch.save(weights, Path(out) / f"{name}{world_size}.pt")
             (Path(out) / f"{name}{world_size}.json").write_text(json.dumps(report))
     torch.distributed.destroy_process_group()
+
+
+def compare_packs(path: str, out: Path) -> None:
+    """The same four samples, one by one and padded, in two packs, and in one: gradients."""
+    one, two, three, four = text_items()
+    arrangements = {
+        "padded": (False, [one, two, three, four]),
+        "two_packs": (True, [packed([one, two]), packed([three, four])]),
+        "one_pack": (True, [packed([four, two, one, three])]),
+    }
+    found = {}
+    for name, (use_remove_padding, items) in arrangements.items():
+        engine = build_engine(path, "language_model", {}, use_remove_padding)
+        data = batch(items, use_remove_padding)
+        losses: list[float] = []
+
+        def loss(*args: Any, losses: list[float] = losses, **kwargs: Any) -> Any:
+            value, metrics = policy_loss(*args, **kwargs)
+            losses.append(float(value))
+            return value, metrics
+
+        with engine.train_mode():
+            output = engine.train_batch(data, loss)
+            gradients = {
+                key: weight.grad.full_tensor().clone()
+                for key, weight in engine.module.named_parameters()
+            }
+        report = {"loss": sum(losses), "grad_norm": float(output["metrics"]["grad_norm"])}
+        found[name] = (report, gradients)
+    torch.save(found, out / "packs.pt")
 
 
 def one_step(
@@ -91,9 +140,13 @@ def one_step(
     return report, weights
 
 
-def build_engine(path: str, model_type: str, settings: dict[str, Any]) -> Any:
+def build_engine(
+    path: str, model_type: str, settings: dict[str, Any], use_remove_padding: bool = False
+) -> Any:
     model = HFModelConfig(
-        path=path, use_remove_padding=False, override_config={"attn_implementation": "sdpa"}
+        path=path,
+        use_remove_padding=use_remove_padding,
+        override_config={"attn_implementation": "sdpa"},
     )
     model.model_type = model_type
     engine = EngineRegistry.new(
@@ -112,11 +165,11 @@ def build_engine(path: str, model_type: str, settings: dict[str, Any]) -> Any:
     return engine
 
 
-def batch(items: list[dict[str, Any]]) -> Any:
+def batch(items: list[dict[str, Any]], use_remove_padding: bool = False) -> Any:
     data = tu.get_tensordict(
         SFTTensorCollator(DatasetPadMode.NO_PADDING)(items),
         non_tensor_dict={
-            "use_remove_padding": False,
+            "use_remove_padding": use_remove_padding,
             "use_dynamic_bsz": False,
             "micro_batch_size_per_gpu": 1,
             "temperature": 1.0,

@@ -35,12 +35,26 @@ def steps(tiny_model_dir, tmp_path_factory) -> dict:
         )
         assert process.returncode == 0, process.stderr[-4000:]
     return {
+        "packs": torch.load(folder / "packs.pt", weights_only=True),
+    } | {
         (path.stem[:-1], int(path.stem[-1])): (
             json.loads(path.read_text()),
             torch.load(path.with_suffix(".pt"), weights_only=True),
         )
         for path in folder.glob("*.json")
     }
+
+
+@pytest.mark.parametrize("arrangement", ["two_packs", "one_pack"])
+def test_packed_samples_train_as_unpacked_ones_do(steps, arrangement):
+    """The loss and every gradient: attention stays within a sample."""
+    report, gradients = steps["packs"]["padded"]
+    packed, packed_gradients = steps["packs"][arrangement]
+    assert packed["loss"] == pytest.approx(report["loss"], rel=1e-6)
+    assert packed["grad_norm"] == pytest.approx(report["grad_norm"], rel=1e-6)
+    assert packed_gradients.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(packed_gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
 
 
 @pytest.mark.parametrize("run", ["policy", "critic", "frozen"])
