@@ -19,7 +19,7 @@ class Rollout:
     """One graded response of one iteration."""
 
     step: int
-    key: str  # veRL's: prompt uid, sample number, output number
+    key: str  # veRL's: {prompt uid}_{sample number}_{output number}
     data_source: str
     modality: str
     row_id: str
@@ -61,10 +61,18 @@ def rollout_metrics(rollouts: Sequence[Rollout], n_padding: int = 0) -> dict[str
 def _means(group: Sequence[Rollout], name: str) -> dict[str, float]:
     if not group:
         return {}
+    n_right = [
+        (sum(rollout.score > 0 for rollout in samples), len(samples))
+        for _, samples in _grouped(group, lambda rollout: rollout.key.rsplit("_", 2)[0])
+    ]
     return {
         f"ovr/reward/{name}": fmean(rollout.score for rollout in group),
         f"ovr/response_length/{name}": _mean_length(group),
         f"ovr/truncated/{name}": fmean(rollout.truncated for rollout in group),
+        f"ovr/no_answer/{name}": fmean(rollout.outcome == "no_answer" for rollout in group),
+        # Of prompts: those with any sample right (ORZ's avg_pass_at_n), and with all of them.
+        f"ovr/pass_at_n/{name}": fmean(right > 0 for right, _ in n_right),
+        f"ovr/all_right/{name}": fmean(right == n for right, n in n_right),
     }
 
 

@@ -21,10 +21,10 @@ from ovr_plugin.trainer.ppo_trainer import OVRTrainer, read_rollouts
 from ovr_plugin.trainer.rollouts import Rollout, rollout_metrics
 
 
-def rollout(modality, source, outcome, n_tokens, truncated=False, score=None):
+def rollout(modality, source, outcome, n_tokens, truncated=False, score=None, key="p_0_0"):
     return Rollout(
         step=1,
-        key="k",
+        key=key,
         data_source=source,
         modality=modality,
         row_id="",
@@ -41,15 +41,17 @@ def rollout(modality, source, outcome, n_tokens, truncated=False, score=None):
 
 
 MIXED = [
-    rollout("text", "orz", "correct", 10),
-    rollout("text", "orz", "wrong", 20),
-    rollout("text", "toy_text", "correct", 60),
-    rollout("image", "puzzlevqa", "truncated", 100, truncated=True),
+    rollout("text", "orz", "correct", 10, key="a_0_0"),
+    rollout("text", "orz", "wrong", 20, key="a_1_0"),
+    rollout("text", "toy_text", "correct", 60, key="b_c_0_0"),
+    rollout("image", "puzzlevqa", "truncated", 100, truncated=True, key="d_0_0"),
 ]
+PER_GROUP = ("no_answer", "pass_at_n", "all_right")
 
 
 def test_means_by_modality_source_and_outcome():
     metrics = rollout_metrics(MIXED, n_padding=3)
+    metrics = {key: v for key, v in metrics.items() if key.split("/")[1] not in PER_GROUP}
     assert metrics == pytest.approx(
         {
             "ovr/rows/padding": 3,
@@ -81,6 +83,22 @@ def test_means_by_modality_source_and_outcome():
             "ovr/outcome/truncated": 1,
         }
     )
+
+
+def test_prompts_are_counted_apart_from_their_samples():
+    """Two prompts of four samples and one of two: right 4, 1 and 0 times."""
+    outcomes = ["correct"] * 4 + ["wrong"] * 3 + ["correct"] + ["no_answer", "wrong"]
+    prompts = ["a"] * 4 + ["b"] * 4 + ["c_d"] * 2
+    group = [
+        rollout("image", "orz", outcome, 5, key=f"{prompt}_{number}_0")
+        for number, (prompt, outcome) in enumerate(zip(prompts, outcomes, strict=True))
+    ]
+    metrics = rollout_metrics(group)
+    for name in ("all", "image", "source/orz"):
+        assert metrics[f"ovr/pass_at_n/{name}"] == pytest.approx(2 / 3)
+        assert metrics[f"ovr/all_right/{name}"] == pytest.approx(1 / 3)
+        assert metrics[f"ovr/no_answer/{name}"] == pytest.approx(0.1)
+        assert metrics[f"ovr/reward/{name}"] == pytest.approx(0.5)
 
 
 def test_nothing_is_said_of_empty_groups():
