@@ -158,6 +158,49 @@ def test_weights_of_actor_and_critic_changed(run):
     assert not torch.equal(first, actor["model.layers.0.mlp.up_proj.weight"])  # weights not shared
 
 
+def test_a_plan_is_exact_where_it_says_so(run):
+    """Weights and moments of `ovr plan` against what a rank of the real trainer had to save."""
+    from ovr_plugin.planning.memory import resident_terms
+    from ovr_plugin.planning.models import model_sizes
+    from ovr_plugin.planning.recipe import compose_recipe
+
+    sizes = model_sizes(str(run.model))
+    step = run.checkpoints("ppo") / f"global_step_{N_STEPS}"
+    shapes = {"policy": ("actor", sizes.policy), "critic": ("critic", sizes.critic)}
+    for role in compose_recipe("ppo_tiny").roles:
+        folder, model_shapes = shapes[role.name]
+        terms = {t.name: t.n_bytes for t in resident_terms(role, model_shapes, 1, at_work=True)}
+        weights = torch.load(step / folder / "model_world_size_1_rank_0.pt", weights_only=False)
+        moments = torch.load(step / folder / "optim_world_size_1_rank_0.pt", weights_only=False)
+        n_weights = sum(weight._local_tensor.nbytes for weight in weights.values())
+        n_moments = sum(
+            getattr(entry[name], "_local_tensor", entry[name]).nbytes
+            for entry in moments["state"].values()
+            for name in ("exp_avg", "exp_avg_sq")
+        )
+        assert terms[f"{role.name}: weights"] == n_weights
+        assert terms[f"{role.name}: Adam's moments"] == n_moments
+
+
+def test_checkpoints_of_the_trainer_are_averaged_directly(run, resumed, tmp_path):
+    """The shards of two iterations, without an export, into a model that transformers loads."""
+    from transformers import AutoModelForImageTextToText
+
+    from ovr_plugin.checkpoint.average import average
+
+    steps = [run.checkpoints("ppo") / f"global_step_{n}" for n in (N_STEPS, N_STEPS + N_MORE)]
+    out = average(steps, tmp_path / "average", dtype="float32")
+    found = AutoModelForImageTextToText.from_pretrained(out).state_dict()
+    states = [
+        torch.load(step / "actor" / "model_world_size_1_rank_0.pt", weights_only=False)
+        for step in steps
+    ]
+    assert found.keys() == states[0].keys()
+    for name, weight in found.items():
+        exact = sum(state[name]._local_tensor.double() for state in states) / 2
+        torch.testing.assert_close(weight.double(), exact, rtol=0, atol=1e-7, msg=name)
+
+
 LOAD_BACK = """
 import json, sys
 from ovr_plugin.data.files import read_parquet

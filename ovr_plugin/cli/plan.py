@@ -1,0 +1,88 @@
+"""``ovr plan``: whether a PPO recipe fits a cluster's GPUs, phase by phase, before renting it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ovr_plugin.planning.memory import Plan
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(help="A PPO recipe, such as ppo_7b.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings as on the trainer's command line.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Local folder, or a size: 3b, 7b, 32b; by default the recipe's name."),
+    ] = None,
+    gpu_gb: Annotated[float, typer.Option(help="Memory of one GPU, in GB.", min=1.0)] = 80.0,
+    nodes: Annotated[
+        int | None, typer.Option(help="Nodes; by default the recipe's.", min=1)
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs of a node, likewise.", min=1)] = None,
+) -> None:
+    """Show the memory of every phase of an iteration and which lengths fit.
+
+    Weights, gradients and optimizer states are exact; the rest is estimated, with its formula.
+    Exit code 1 if something does not fit.
+    """
+    from rich.console import Console
+
+    from ovr_plugin.planning.memory import make_plan
+    from ovr_plugin.planning.models import model_sizes, size_in
+    from ovr_plugin.planning.recipe import compose_recipe
+
+    console = Console(highlight=False)
+    given = list(overrides or [])
+    given += [f"trainer.nnodes={nodes}"] if nodes else []
+    given += [f"trainer.n_gpus_per_node={gpus}"] if gpus else []
+    try:
+        settings = compose_recipe(recipe, given)
+        sizes = model_sizes(model or size_in(recipe) or settings.model)
+    except ValueError as error:
+        Console(stderr=True).print(f"[bold red]No plan:[/bold red] {error}", soft_wrap=True)
+        raise typer.Exit(2) from None
+    made = make_plan(settings, sizes, int(gpu_gb * 1e9))
+    cluster = f"{settings.n_nodes} x {settings.gpus_per_node} GPUs of {gpu_gb:g} GB"
+    console.print(f"[bold]{recipe}[/bold]: Qwen2.5-VL {sizes.name} on {cluster}\n")
+    _print_plan(made, console, int(gpu_gb * 1e9))
+    raise typer.Exit(int(_has_problems(made)))
+
+
+def _has_problems(made: Plan) -> bool:
+    return bool(made.problems or any(stage.problems for stage in made.stages))
+
+
+def _print_plan(made: Plan, console: Console, gpu_bytes: int) -> None:
+    from rich.table import Table
+
+    from ovr_plugin.planning.memory import GIB, RESERVE_BYTES
+
+    for phase in made.phases:
+        fits = phase.n_bytes + RESERVE_BYTES <= gpu_bytes
+        table = Table("", "GiB", "how", title=phase.name, title_justify="left", box=None)
+        table.columns[1].justify = "right"
+        for term in phase.terms:
+            how = f"{term.formula}{'' if term.exact else '  (estimate)'}"
+            table.add_row(term.name, f"{term.n_bytes / GIB:.2f}", f"[dim]{how}[/dim]")
+        style = "green" if fits else "bold red"
+        total = f"[{style}]{phase.n_bytes / GIB:.2f}[/{style}]"
+        room = (gpu_bytes - RESERVE_BYTES) / GIB
+        table.add_row(
+            "[bold]all[/bold]", total, f"of {room:.2f} ({'fits' if fits else 'too much'})"
+        )
+        console.print(table)
+        console.print()
+    for stage in made.stages:
+        verdict = "; ".join(stage.problems) or f"{stage.n_sequences} sequences at once on each GPU"
+        style = "red" if stage.problems else "green"
+        start = f"from iteration {stage.first_iteration}: {stage.tokens:,} tokens"
+        console.print(f"{start}: [{style}]{verdict}[/{style}]")
+    for problem in made.problems:
+        console.print(f"[red]{problem}[/red]", soft_wrap=True)

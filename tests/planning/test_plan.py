@@ -1,0 +1,150 @@
+"""Plans: exact terms, published sizes, and what is said when something does not fit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from ovr_plugin.cli import app
+from ovr_plugin.planning.memory import GIB, kv_bytes_per_token, make_plan, resident_terms
+from ovr_plugin.planning.models import model_sizes, n_elements, shard_elements
+from ovr_plugin.planning.recipe import compose_recipe
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    return model_sizes("7b")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return compose_recipe("ppo_7b")
+
+
+@pytest.mark.parametrize(
+    ("name", "n_parameters"),
+    [  # "Total parameters" of the safetensors index of Qwen's releases
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+        ("qwen2.5-vl-3b", 3_754_622_976),
+    ],
+)
+def test_sizes_are_those_of_the_published_models(name, n_parameters):
+    found = model_sizes(name)
+    assert n_elements(found.policy.values()) == n_parameters
+    head = found.vocabulary * found.hidden if "7" in name else 0  # the 3B's is tied
+    assert n_elements(found.critic.values()) == n_parameters - head + found.hidden
+
+
+def test_a_folder_gives_the_sizes_of_its_model(tiny_model_dir):
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(tiny_model_dir)
+    found = model_sizes(str(tiny_model_dir))
+    assert found.policy == {name: tuple(w.shape) for name, w in model.named_parameters()}
+
+
+def test_shards_are_whole_rows():
+    assert shard_elements([(341, 4), (3,), ()], 2) == 171 * 4 + 2 + 1
+    assert shard_elements([(341, 4)], 1) == 341 * 4
+
+
+def test_keys_and_values_of_a_token(sizes):
+    """28 layers, keys and values, 4 heads of 128, two bytes."""
+    assert kv_bytes_per_token(sizes) == 28 * 2 * 4 * 128 * 2
+
+
+def test_one_node_of_80_gb_needs_offloading_and_eight_do_not(settings, sizes):
+    tight = make_plan(settings, sizes, 80 * 10**9)
+    assert [problem.partition(":")[0] for problem in tight.problems] == ["rollout"]
+    assert "critic.fsdp.optimizer_offload=true" in tight.problems[0]
+    assert not make_plan(replace(settings, n_nodes=8), sizes, 80 * 10**9).problems
+    offloaded = compose_recipe(
+        "ppo_7b",
+        [
+            "actor_rollout_ref.actor.fsdp_config.optimizer_offload=true",
+            "critic.fsdp.optimizer_offload=true",
+        ],
+    )
+    fitting = make_plan(offloaded, sizes, 80 * 10**9)
+    assert not fitting.problems
+    saved = tight.phases[0].n_bytes - fitting.phases[0].n_bytes
+    moments = 8 * (n_elements(sizes.policy.values()) + n_elements(sizes.critic.values())) / 8
+    assert saved == pytest.approx(moments, rel=1e-3)
+
+
+def test_a_frozen_tower_has_neither_gradients_nor_moments(settings, sizes):
+    frozen = replace(settings.roles[0], frozen_tower=True)
+    tower = [shape for name, shape in sizes.policy.items() if ".visual." in name]
+    for role, wanted in ((settings.roles[0], 0), (frozen, shard_elements(tower, 8))):
+        terms = {term.name: term.n_bytes for term in resident_terms(role, sizes.policy, 8, True)}
+        weights = terms["policy: weights"]
+        assert weights - terms["policy: gradients"] == 4 * wanted
+        assert 2 * weights - terms["policy: Adam's moments"] == 8 * wanted
+
+
+def test_what_does_not_fit_is_named_with_its_key(settings, sizes):
+    long = replace(settings, stages=((1, 24576), (301, 90000)), max_model_len=30000)
+    first, second = make_plan(long, sizes, 80 * 10**9).stages
+    assert not first.problems
+    assert [re.sub(r"\d+", "N", problem)[:46] for problem in second.problems] == [
+        "rollout.max_model_len=N is below N",
+        "the policy's budget of N x N tokens is below N",
+        "the critic's budget of N x N tokens is below N",
+    ]
+    [stage, *_] = make_plan(settings, sizes, 24 * 10**9).stages
+    assert stage.n_sequences == 0
+    assert "raise rollout.gpu_memory_utilization" in stage.problems[0]
+    odd = make_plan(replace(settings, gpus_per_node=3, tensor_parallel=2), sizes, 80 * 10**9)
+    text = "\n".join(odd.problems)
+    assert "ulysses_sequence_parallel_size=4 does not divide 3 GPUs" in text
+    assert "8192 responses do not divide among 3 GPUs" in text
+    assert "tensor_model_parallel_size=2 does not divide 3 GPUs of a node" in text
+    small = make_plan(settings, sizes, 30 * 10**9)
+    assert any(problem.startswith("training the policy: ") for problem in small.problems)
+
+
+def test_longer_responses_leave_room_for_fewer(settings, sizes):
+    stages = make_plan(settings, sizes, 80 * 10**9).stages
+    assert [stage.tokens for stage in stages] == [24576, 32768, 49152]
+    assert [s.n_sequences for s in stages] == sorted((s.n_sequences for s in stages), reverse=True)
+    cache = make_plan(settings, sizes, 80 * 10**9).phases[0].terms[-1].n_bytes
+    assert stages[0].n_sequences == cache // ((24576 + 2048) * kv_bytes_per_token(sizes))
+
+
+def test_the_command_prints_every_phase_and_tells_by_its_exit_code():
+    fits = CliRunner().invoke(app, ["plan", "ppo_7b", "--nodes", "8"])
+    assert fits.exit_code == 0, fits.output
+    for text in ("rollout", "training the policy", "training the critic", "49,152 tokens", "8 x 8"):
+        assert text in fits.output
+    tight = CliRunner().invoke(app, ["plan", "ppo_7b"])
+    assert tight.exit_code == 1
+    assert "too much" in tight.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "ppo_9b"], "Could not find 'ovr/ppo_9b'"),
+        (["plan", "ppo_7b", "no.such.key=1"], "no.such.key"),
+        (["plan", "ppo_7b", "--model", "llama-8b"], "no known size of Qwen2.5-VL (3b, 7b, 32b)"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(arguments, message):
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2
+    assert message in refused.output
+
+
+def test_another_architecture_is_refused(tmp_path):
+    from transformers import Qwen2Config
+
+    Qwen2Config().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"is a qwen2; plans know Qwen2\.5-VL"):
+        model_sizes(str(tmp_path))
+
+
+def test_gib_is_binary():
+    assert GIB == 1024**3
