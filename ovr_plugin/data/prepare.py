@@ -23,6 +23,7 @@ from ovr_plugin.data.readers import get_reader
 from ovr_plugin.data.sample import BadRow, Sample, at_place, problems, rejects_own_reference
 
 N_EXAMPLES = 3
+FOR_EVALUATION = "for evaluation only: of the test split"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def _collect(source: Source, seed: int, compute_score: Callable[..., Any] | None
 
 
 def _reasons(sample: Sample, compute_score: Callable[..., Any] | None) -> list[str]:
-    reasons = problems(sample, decode_images=True)
+    reasons = [FOR_EVALUATION] if sample.split == "test" else []
+    reasons += problems(sample, decode_images=True)
     if compute_score is not None and not reasons:
         reason = rejects_own_reference(sample, compute_score)
         reasons = [reason] if reason else []

@@ -39,11 +39,14 @@ def turns(question="What is 1 + 1?", **truth):
 
 
 def test_there_is_a_reader_for_each_folder_of_rows(rows):
-    assert reader_names() == sorted(folder.name for folder in rows.iterdir() if folder.is_dir())
+    folders = {folder.name for folder in rows.iterdir() if folder.is_dir()}
+    assert folders <= set(reader_names())
 
 
 def test_unknown_reader_lists_the_known():
-    with pytest.raises(ValueError, match="no reader named 'nothing'; there are: geometry3k, orz"):
+    with pytest.raises(
+        ValueError, match="no reader named 'nothing'; there are: aime, algopuzzlevqa, atomthink"
+    ):
         get_reader("nothing")
 
 
@@ -208,7 +211,6 @@ def test_broken_geometry3k_problem_is_reported(tmp_path, content, reason):
     assert bad.reason.startswith(reason)
 
 
-def test_geometry3k_leaves_the_test_split_alone(tmp_path, rows):
+def test_the_test_split_is_marked_as_such(tmp_path, rows):
     shutil.copytree(rows / "geometry3k" / "train", tmp_path / "test")
-    with pytest.raises(FileNotFoundError):
-        read("geometry3k", tmp_path)
+    assert {sample.split for sample in read("geometry3k", tmp_path)} == {"test"}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.sample import BadRow, Sample, letters
+from ovr_plugin.reward.extract import extract_answer
 
+ROWS_PER_BATCH = 256
 NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 
 
@@ -52,9 +56,18 @@ def convert(
             yield row
             continue
         try:
-            yield to_sample(row)
+            sample = to_sample(row)
+            yield replace(sample, split=split_of(row.file)) if sample.split == "train" else sample
         except RowError as error:
             yield BadRow(str(row.root / row.file), row.row, str(error))
+
+
+def split_of(file: str) -> str:
+    """The split that a file's path names: test, val or train."""
+    words = set(re.split(r"[^a-z]+", file.lower()))
+    if "test" in words:
+        return "test"
+    return "val" if words & {"val", "dev", "valid", "validation"} else "train"
 
 
 def existing_files(root: Path, patterns: Iterable[str]) -> list[str]:
@@ -94,6 +107,59 @@ def json_list(root: Path, file: str) -> Iterator[RawRow | BadRow]:
         yield RawRow(root, file, row, element)
 
 
+def json_values(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    """The values of a JSON object; each row gets its key under ``_key``."""
+    for whole in json_object(root, file):
+        if isinstance(whole, BadRow):
+            yield whole
+            return
+        if not isinstance(whole.data, dict):
+            reason = f"the file is not a JSON object: {type(whole.data).__name__}"
+            yield BadRow(str(root / file), None, reason)
+            return
+        for row, (key, value) in enumerate(whole.data.items()):
+            data = {**value, "_key": key} if isinstance(value, dict) else value
+            yield RawRow(root, file, row, data)
+
+
+def table(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    """The rows of a file whose layout its name tells: .jsonl, .json (a list), .parquet or .csv."""
+    kind = Path(file).suffix
+    readers = {".jsonl": json_lines, ".json": json_list, ".parquet": parquet_rows, ".csv": csv_rows}
+    if kind not in readers:
+        yield BadRow(str(root / file), None, f"no table: {kind!r} is none of {', '.join(readers)}")
+        return
+    yield from readers[kind](root, file)
+
+
+def parquet_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    """The rows of a parquet file, as on the Hub; a batch at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = 0
+    try:
+        with pq.ParquetFile(root / file) as opened:
+            for batch in opened.iter_batches(ROWS_PER_BATCH):
+                for data in batch.to_pylist():
+                    yield RawRow(root, file, row, data)
+                    row += 1
+    except (pa.ArrowException, OSError) as error:
+        yield BadRow(
+            str(root / file), None, f"not a readable parquet file, from row {row}: {error}"
+        )
+
+
+def csv_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    """The rows of a CSV file with a header."""
+    with (root / file).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        try:
+            for row, data in enumerate(csv.DictReader(lines)):
+                yield RawRow(root, file, row, data)
+        except csv.Error as error:
+            yield BadRow(str(root / file), None, f"not a readable CSV file: {error}")
+
+
 def json_lines(root: Path, file: str) -> Iterator[RawRow | BadRow]:
     """The lines of a JSON Lines file; blank ones count as rows but are skipped."""
     with (root / file).open("rb") as lines:
@@ -104,6 +170,56 @@ def json_lines(root: Path, file: str) -> Iterator[RawRow | BadRow]:
                 yield RawRow(root, file, row, json.loads(line))
             except (ValueError, RecursionError) as error:
                 yield BadRow(str(root / file), row, f"not valid JSON: {error}")
+
+
+def picture_of(raw: RawRow, field: str = "image") -> ImageRef:
+    """The picture in a row: the Hub's struct of bytes and path, or a path beside the file."""
+    value = raw.field(field, (dict, str))
+    if isinstance(value, str):
+        return picture_at(raw, value)
+    data, path = value.get("bytes"), value.get("path")
+    if isinstance(data, bytes) and data:
+        return ImageRef(data=data)
+    if isinstance(path, str) and path:
+        return picture_at(raw, path)
+    raise RowError(f"no picture: {field!r} has neither bytes nor path")
+
+
+def picture_at(raw: RawRow, path: str) -> ImageRef:
+    """A picture named relative to the corpus or the row's file; it must lie inside the corpus."""
+    if "://" in path:
+        raise RowError(f"image given by URL: {path}; download it and give its path")
+    root = raw.root.resolve()
+    places = [(base / path).resolve() for base in (root, (root / raw.file).parent)]
+    inside = [place for place in places if place.is_relative_to(root)]
+    if not inside:
+        raise RowError(f"the picture lies outside the corpus: {path}")
+    for place in inside:
+        if place.is_file():
+            return ImageRef(path=str(place))
+    raise RowError(f"the picture is not there: {path}")
+
+
+def texts(raw: RawRow, name: str) -> list[str]:
+    """A list of texts, or of numbers as texts."""
+    values = raw.field(name, list)
+    if not all(isinstance(value, str | int | float) for value in values):
+        raise RowError(f"not a list of texts: {name!r} is {values!r:.60}")
+    return [str(value).strip() for value in values]
+
+
+def last_box(solution: str) -> str:
+    """What the last box of a written solution holds; `RowError` if it has none."""
+    answer = extract_answer(solution)
+    if not answer:
+        raise RowError("the solution has no boxed answer")
+    return answer
+
+
+def tagged_answer(text: str) -> str:
+    """What the last ``<answer>`` tag holds, or the text itself where there is none."""
+    found = re.findall(r"<answer>\s*(.*?)\s*</answer>", text, re.DOTALL)
+    return found[-1] if found else text.strip()
 
 
 def letter_of(answer: str, choices: list[str]) -> str:

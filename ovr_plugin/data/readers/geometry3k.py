@@ -1,8 +1,8 @@
 """Geometry3K: school geometry with a diagram (image, multiple choice; MIT; OVR appendix A).
 
-Layout: ``{train,val}/<id>/{data.json,img_diagram.png}`` as in InterGPS's archives. The test split
-is a benchmark and is left alone. ``annotat_text`` is the question in clean TeX; without the picture
-it is often incomplete ("Find x.").
+Layout: ``{train,val,test}/<id>/{data.json,img_diagram.png}`` as in InterGPS's archives.
+``annotat_text`` is the question in clean TeX; without the picture it is often incomplete ("Find
+x.").
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ovr_plugin.data.readers._rows import RawRow, RowError, convert, existing_fi
 from ovr_plugin.data.sample import BadRow, Sample, letters
 
 NAME = "geometry3k"
-FILES = ("train/*/data.json", "val/*/data.json")
+FILES = ("**/train/*/data.json", "**/val/*/data.json", "**/test/*/data.json")
 
 
 def read(root: Path) -> Iterator[Sample | BadRow]:
-    """Every problem of the training and validation folders under ``root``."""
+    """Every problem under ``root``."""
     for file in existing_files(root, FILES):
         yield from convert(json_object(root, file), _to_sample)
 
