@@ -7,6 +7,7 @@ import typer
 from ovr_plugin.cli.average import average
 from ovr_plugin.cli.doctor import doctor
 from ovr_plugin.cli.pack import pack
+from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 
 app = typer.Typer(
@@ -19,3 +20,4 @@ app.command()(doctor)
 app.command()(quickstart_command)
 app.command()(average)
 app.command()(pack)
+app.command()(plan)
