@@ -95,6 +95,23 @@ def read_parquet(path: str | Path, kind: type[Record]) -> Iterator[Record]:
                 yield kind.from_row(row)
 
 
+def read_table(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of any parquet file, a batch at a time.
+
+    Raises:
+        ValueError: the file, or what is left of it, cannot be read; the message says from which row.
+    """
+    row = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_PER_GROUP):
+                for values in batch.to_pylist():
+                    yield values
+                    row += 1
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"not a readable parquet file, from row {row}: {error}") from error
+
+
 def count_rows(paths: Iterable[str | Path]) -> int:
     """The rows of parquet files in all, from their footers."""
     return sum(pq.read_metadata(path).num_rows for path in paths)

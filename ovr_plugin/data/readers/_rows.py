@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ovr_plugin.data.files import read_table
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.sample import BadRow, Sample, letters
 from ovr_plugin.reward.extract import extract_answer
 
-ROWS_PER_BATCH = 256
 NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 
 
@@ -133,21 +133,12 @@ def table(root: Path, file: str) -> Iterator[RawRow | BadRow]:
 
 
 def parquet_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
-    """The rows of a parquet file, as on the Hub; a batch at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    row = 0
+    """The rows of a parquet file, as on the Hub."""
     try:
-        with pq.ParquetFile(root / file) as opened:
-            for batch in opened.iter_batches(ROWS_PER_BATCH):
-                for data in batch.to_pylist():
-                    yield RawRow(root, file, row, data)
-                    row += 1
-    except (pa.ArrowException, OSError) as error:
-        yield BadRow(
-            str(root / file), None, f"not a readable parquet file, from row {row}: {error}"
-        )
+        for row, data in enumerate(read_table(root / file)):
+            yield RawRow(root, file, row, data)
+    except ValueError as error:
+        yield BadRow(str(root / file), None, str(error))
 
 
 def csv_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
