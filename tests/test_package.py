@@ -40,6 +40,7 @@ START_PROCESSES = {
 READ_AND_WRITE_PARQUET = {"data/files.py"}
 # JSON that goes to no file: standard output, pipes, the metadata of a parquet schema.
 JSON_TEXT = {
+    "checkpoint/average.py",
     "cli/doctor.py",
     "cli/probe.py",
     "data/files.py",

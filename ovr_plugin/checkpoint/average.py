@@ -29,6 +29,8 @@ from ovr_plugin.checkpoint.layout import (
     other_files,
 )
 
+from ovr_plugin.data.files import write_json
+
 if TYPE_CHECKING:
     import torch
 
@@ -171,7 +173,7 @@ def _write_weights(
         weight_map = {name: file.path.name for file in files for name in file.header}
         total = {"total_size": sum(file.n_bytes for file in files)}
         index = {"metadata": total, "weight_map": dict(sorted(weight_map.items()))}
-        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        write_json(folder / INDEX, index)
 
 
 @contextmanager
@@ -358,7 +360,7 @@ def _set_dtype(config: Path, dtype: str) -> None:
             if key in part:
                 part[key] = name
     found.setdefault("dtype", name)
-    config.write_text(json.dumps(found, indent=2) + "\n")
+    write_json(config, found)
 
 
 def _listed(findings: Sequence[str]) -> str:

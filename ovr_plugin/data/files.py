@@ -8,6 +8,7 @@ and goes on, appending removes the torn line first. Errors name the file and the
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import tempfile
@@ -99,7 +100,7 @@ def read_table(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of any parquet file, a batch at a time.
 
     Raises:
-        ValueError: the file, or what is left of it, cannot be read; the message says from which row.
+        ValueError: the file, or the rest of it, cannot be read; the message says from which row.
     """
     row = 0
     try:
@@ -110,6 +111,15 @@ def read_table(path: str | Path) -> Iterator[dict[str, Any]]:
                     row += 1
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"not a readable parquet file, from row {row}: {error}") from error
+
+
+def read_csv(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV file with a header; ValueError where it is none."""
+    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        try:
+            yield from csv.DictReader(lines)
+        except csv.Error as error:
+            raise ValueError(f"not a readable CSV file: {error}") from error
 
 
 def count_rows(paths: Iterable[str | Path]) -> int:

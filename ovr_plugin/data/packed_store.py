@@ -14,7 +14,6 @@ training differ in nothing but the arrangement.
 from __future__ import annotations
 
 import hashlib
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -170,7 +169,7 @@ def _check_plan(folder: Path, plan: dict[str, Any]) -> None:
         write_json(path, plan)
         return
     begun = read_json(path)
-    changed = [key for key in plan if begun.get(key) != json.loads(json.dumps(plan[key]))]
+    changed = [key for key in plan if begun.get(key) != plan[key]]
     if changed:
         raise ValueError(
             f"{folder} was begun with other {', '.join(changed)}; choose another folder, or remove "

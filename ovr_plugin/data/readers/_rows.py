@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.data.files import read_table
+from ovr_plugin.data.files import read_csv, read_table
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.sample import BadRow, Sample, letters
 from ovr_plugin.reward.extract import extract_answer
@@ -134,21 +133,20 @@ def table(root: Path, file: str) -> Iterator[RawRow | BadRow]:
 
 def parquet_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
     """The rows of a parquet file, as on the Hub."""
-    try:
-        for row, data in enumerate(read_table(root / file)):
-            yield RawRow(root, file, row, data)
-    except ValueError as error:
-        yield BadRow(str(root / file), None, str(error))
+    return _numbered(read_table(root / file), root, file)
 
 
 def csv_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
     """The rows of a CSV file with a header."""
-    with (root / file).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        try:
-            for row, data in enumerate(csv.DictReader(lines)):
-                yield RawRow(root, file, row, data)
-        except csv.Error as error:
-            yield BadRow(str(root / file), None, f"not a readable CSV file: {error}")
+    return _numbered(read_csv(root / file), root, file)
+
+
+def _numbered(rows: Iterable[Any], root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    try:
+        for row, data in enumerate(rows):
+            yield RawRow(root, file, row, data)
+    except ValueError as error:
+        yield BadRow(str(root / file), None, str(error))
 
 
 def json_lines(root: Path, file: str) -> Iterator[RawRow | BadRow]:
