@@ -28,7 +28,6 @@ from ovr_plugin.checkpoint.layout import (
     open_checkpoint,
     other_files,
 )
-
 from ovr_plugin.data.files import write_json
 
 if TYPE_CHECKING:
