@@ -70,7 +70,7 @@ def load_algebra() -> Compare:
         found = parse(rf"\boxed{{{text}}}", targets, parsing_timeout=None)
         return [value for value in found if not isinstance(value, str)]
 
-    def compare(reference: str, answer: str, tolerance: list[float] | None) -> str:
+    def compare(reference: str, answer: str, tolerance: list[float] | None = None) -> str:
         gold = read(reference)
         if not gold:
             return "bad_reference"
