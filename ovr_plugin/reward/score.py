@@ -5,8 +5,8 @@ The reward is binary correctness and nothing else (OVR 3.2). What is not right i
 
 What a row knows of its answer (`spec`) comes in ``extra_info``; what holds for a whole source, and
 how answers are extracted, in a `Policy`. At present ``choices`` and ``truncated`` change a grade;
-``answer_type``, ``tolerance`` and ``unit``, and a policy's ``answer_tags`` and ``unboxed``, are checked
-and have no effect yet.
+``answer_type``, ``tolerance`` and ``unit``, and a policy's ``answer_tags`` and ``unboxed``, are
+checked and have no effect yet.
 """
 
 from __future__ import annotations
