@@ -182,25 +182,6 @@ def test_a_plan_is_exact_where_it_says_so(run):
         assert terms[f"{role.name}: Adam's moments"] == n_moments
 
 
-def test_checkpoints_of_the_trainer_are_averaged_directly(run, resumed, tmp_path):
-    """The shards of two iterations, without an export, into a model that transformers loads."""
-    from transformers import AutoModelForImageTextToText
-
-    from ovr_plugin.checkpoint.average import average
-
-    steps = [run.checkpoints("ppo") / f"global_step_{n}" for n in (N_STEPS, N_STEPS + N_MORE)]
-    out = average(steps, tmp_path / "average", dtype="float32")
-    found = AutoModelForImageTextToText.from_pretrained(out).state_dict()
-    states = [
-        torch.load(step / "actor" / "model_world_size_1_rank_0.pt", weights_only=False)
-        for step in steps
-    ]
-    assert found.keys() == states[0].keys()
-    for name, weight in found.items():
-        exact = sum(state[name]._local_tensor.double() for state in states) / 2
-        torch.testing.assert_close(weight.double(), exact, rtol=0, atol=1e-7, msg=name)
-
-
 LOAD_BACK = """
 import json, sys
 from ovr_plugin.data.files import read_parquet
@@ -255,3 +236,22 @@ def test_a_resumed_run_continues_at_the_right_step(resumed, metrics):
         # The warm-up goes on; a restarted schedule would begin at 0 again.
         assert after[step]["actor/lr"] > before[N_STEPS]["actor/lr"] > 0
         assert after[step]["training/rollout_probs_diff_max"] < 5e-3
+
+
+def test_checkpoints_of_the_trainer_are_averaged_directly(run, resumed, tmp_path):
+    """The shards of two iterations, without an export, into a model that transformers loads."""
+    from transformers import AutoModelForImageTextToText
+
+    from ovr_plugin.checkpoint.average import average
+
+    steps = [run.checkpoints("ppo") / f"global_step_{n}" for n in (N_STEPS, N_STEPS + N_MORE)]
+    out = average(steps, tmp_path / "average", dtype="float32")
+    found = AutoModelForImageTextToText.from_pretrained(out).state_dict()
+    states = [
+        torch.load(step / "actor" / "model_world_size_1_rank_0.pt", weights_only=False)
+        for step in steps
+    ]
+    assert found.keys() == states[0].keys()
+    for name, weight in found.items():
+        exact = sum(state[name]._local_tensor.double() for state in states) / 2
+        torch.testing.assert_close(weight.double(), exact, rtol=0, atol=1e-7, msg=name)
