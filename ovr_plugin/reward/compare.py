@@ -1,42 +1,87 @@
 """Reference and answer in, verdict out - or the pair that only algebra can decide.
 
-Text first, by what the reference is: an option is compared by letter or option text, a number
-exactly, words as words (so that ``on`` is not the product ``no``). What none of these decides goes
-to math-verify in a worker process (`ovr_plugin.reward.worker`); nothing here costs more than time
-linear in the length. The reference alone decides how it is read; the answer never does.
+The answer's type orders the deciders; the row may know it (`AnswerSpec.answer_type`), else the
+reference's form decides, never the answer's. A decider takes two cleaned texts and either says
+whether they are equal or, with None, that the reference is none of its kind. What none of them
+knows goes to math-verify in a worker process (`ovr_plugin.reward.algebra`); nothing here takes
+longer than linear in the length.
+
+==================================  ===============================================================
+type                                decided by
+==================================  ===============================================================
+known options, a label              `choices`
+number, quantity, percentage,       `quantity`, exactly or within the row's tolerance; several
+ratio, money                        values, words and hedges are wrong; then algebra
+time, date                          `moments`, then as text
+text                                `words`, as text only; names in a list may come in any order
+yes_no                              `words`: yes, true, correct, y, 是 ... are the same
+set, tuple, interval                `several`, then algebra
+expression, equation, matrix        algebra
+not known                           figures, numbers, times, lists, yes and no, words; then algebra
+==================================  ===============================================================
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
+from decimal import Decimal
 
-from ovr_plugin.reward.choices import Named, read_named, same_text
+from ovr_plugin.reward import choices, figures, moments, quantity, several, values, words
 from ovr_plugin.reward.comparison import Comparison
-from ovr_plugin.reward.normalize import clean, plain_text, squeeze
-from ovr_plugin.reward.quantity import CLOCK, HEDGES, read_quantity, same_quantity, split_unit
-from ovr_plugin.reward.spec import AnswerSpec
+from ovr_plugin.reward.labels import is_label
+from ovr_plugin.reward.normalize import clean, squeeze
+from ovr_plugin.reward.spec import AnswerSpec, AnswerType
+
+__all__ = ["Comparison", "compare"]
+
+Decider = Callable[[str, str, AnswerSpec], Comparison | None]
 
 NOTHING_KNOWN = AnswerSpec()
-
-# A text with this many words is prose, and algebra would pick some formula out of it.
-PROSE_WORDS = 3
-# Words up to this length may be a product of variables, if the answer is written as mathematics.
-PRODUCT_LETTERS = 3
-
-_WORDS = re.compile(r"[^\W\d_]+(?:[ .,&'’/-]+[^\W\d_]+)*")  # noqa: RUF001
-_COMMAND = re.compile(r"\\[a-zA-Z]+")
-_LONG_WORD = re.compile(r"[^\W\d_]{2,}")
-_FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc log ln exp min max lim gcd lcm mod det arcsin arctan".split()
+_QUALIFIER = re.compile(
+    r"(?<=[^\s,])\s?,?\s?\\text\s?\{\s?,?\s?for (?:any|all|every|each)\b[^{}]{0,60}\}[^=<>]{0,40}$"
 )
-_ASSIGNMENT = re.compile(r"[a-zA-Z](?:_\{?\w{1,3}\}?)?\s*=\s*(?=[^=])")
-_OPTION = re.compile(r"\(?[A-Z](?:\)|$|[.:] )")
-# A reference with one of these may be several values, which "and" or "or" may join.
-_SEVERAL = re.compile(
-    r"[,;=<>]|\\(?:pm|mp|cup|cap|in|ne|neq|leq?|geq?|lor|vee|\{)(?![a-zA-Z])|\b(?:and|or)\b"
+# 或 and 且 between formulas; beside other words they are words.
+_HAN = re.compile("[\u3400-\u9fff]")
+_HAN_JOINT = re.compile(
+    r"\\text\s?\{\s?(?P<wrapped>[或且])\s?\}|(?<=[\w)}\]])\s?(?P<bare>[或且])\s?(?=[\w({\[\\+-])"
 )
-_BASED = re.compile(r"([0-9A-Fa-f]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_JOINTS = {"或": r"\text{ or }", "且": r"\text{ and }"}
+_DIGITS = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,20})?")
+
+_NUMBER = (
+    values.decide_number,
+    several.refuse_several,
+    words.refuse_words,
+    several.refuse_hedge,
+)
+_INFERRED = (
+    values.decide_number,
+    figures.decide,
+    several.decide,
+    values.decide,
+    several.refuse_several,
+    several.refuse_hedge,
+)
+_DECIDERS: dict[AnswerType | None, tuple[Decider, ...]] = {
+    None: _INFERRED,
+    AnswerType.CHOICE: _INFERRED,
+    AnswerType.NUMBER: _NUMBER,
+    AnswerType.QUANTITY: _NUMBER,
+    AnswerType.PERCENTAGE: _NUMBER,
+    AnswerType.RATIO: _NUMBER,
+    AnswerType.MONEY: _NUMBER,
+    AnswerType.TIME: (moments.decide, values.decide_number, words.decide_text),
+    AnswerType.DATE: (moments.decide, words.decide_text),
+    AnswerType.TEXT: (several.decide_names, words.decide_text),
+    AnswerType.YES_NO: (words.decide_any_yes_no,),
+    AnswerType.SET: (several.decide_set,),
+    AnswerType.TUPLE: (several.decide_tuple,),
+    AnswerType.INTERVAL: (several.decide_interval,),
+    AnswerType.EXPRESSION: (values.decide_number, several.refuse_hedge),
+    AnswerType.EQUATION: (several.refuse_hedge,),
+    AnswerType.MATRIX: (),
+}
 
 
 def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Comparison:
@@ -47,129 +92,61 @@ def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Co
         answer: what the response's box holds.
         spec: what the row knows of its answer.
     """
-    reference, answer = clean(reference), clean(answer)
+    right, given = _read(reference), _read(answer)
+    if not right:  # nothing but dollar signs, say: algebra will find that it cannot be read
+        return Comparison(None, "algebra", reference, answer)
+    if not given:
+        return Comparison(False, "empty", right, given)
+    if spec.unit_required:  # then the same text may be wrong: it may lack the unit
+        compared = values.decide_number(right, given, spec)
+        if compared is not None:
+            return compared
+    if right == given:
+        return Comparison(True, "text", right, given)
+    if spec is NOTHING_KNOWN or spec == NOTHING_KNOWN:
+        if _DIGITS.fullmatch(right) and _DIGITS.fullmatch(given):  # by far the most frequent case
+            return Comparison(Decimal(right) == Decimal(given), "number", right, given)
+    if spec.choices or spec.answer_type is AnswerType.CHOICE or _is_label(right, spec):
+        compared = None if spec.choices else figures.decide(right, given, spec)
+        compared = compared or choices.decide(right, given, spec.choices, _compare_option)
+        if compared is not None:
+            return compared
+        given = choices.text_of(given, spec.choices, _compare_option)
+    return _compare_value(right, given, spec)
+
+
+def _read(text: str) -> str:
+    r"""Clean ``text`` and drop ``\text{ for all } x`` behind mathematics."""
+    text = clean(text)
+    if not text.isascii() and len(_HAN.findall(text)) == len(_HAN_JOINT.findall(text)):
+        text = _HAN_JOINT.sub(lambda joint: _JOINTS[joint["wrapped"] or joint["bare"]], text)
+    qualifier = _QUALIFIER.search(text) if r"\text" in text else None
+    if qualifier and not words.has_words(text[: qualifier.start()]):
+        return text[: qualifier.start()]
+    return text
+
+
+def _is_label(reference: str, spec: AnswerSpec) -> bool:
+    return spec.answer_type is None and is_label(reference)
+
+
+def _compare_option(reference: str, answer: str) -> Comparison:
+    """Compare an option's text; a row's tolerance is not for telling options apart."""
+    return _compare_value(reference, answer, NOTHING_KNOWN)
+
+
+def _compare_value(reference: str, answer: str, spec: AnswerSpec) -> Comparison:
     if squeeze(reference) == squeeze(answer):
-        return Comparison(True)
-    if spec.choices or _OPTION.match(plain_text(reference)):
-        return _compare_option(reference, answer, spec.choices)
-    return _compare_value(reference, answer)
-
-
-def _compare_option(reference: str, answer: str, choices: Mapping[str, str]) -> Comparison:
-    """Compare where the reference is an option's letter or the question has options."""
-    target, named = _target_option(reference, choices), read_named(answer, choices)
-    if choices and named and named.letter not in choices:
-        named = None
-    if target is None:  # a value that no option has in so many words
-        return _compare_value(reference, clean(choices[named.letter]) if named else answer)
-    if named:
-        return Comparison(named.letter == target.letter and not _names_another(named, choices))
-    if len(target.letter) > 1:
-        return Comparison(_letters(answer) == target.letter)
-    if not target.text:
-        return Comparison(False)
-    compared = _compare_value(clean(target.text), answer)
-    # A text behind the reference's letter is a remark: it is not worth algebra.
-    return compared if choices else Comparison(bool(compared.equal))
-
-
-def _target_option(reference: str, choices: Mapping[str, str]) -> Named | None:
-    """The option, or sorted options, that ``reference`` means; None if it is a value of its own."""
-    named = read_named(reference, choices)
-    if named and (not choices or named.letter in choices):
-        return Named(named.letter, choices.get(named.letter, named.text))
-    letters = _letters(reference)
-    if len(letters) > 1 and set(letters) <= set(choices):
-        return Named(letters)
-    for letter, text in choices.items():
-        if _compare_value(reference, clean(text)).equal:
-            return Named(letter, reference)
-    return None
-
-
-def _letters(text: str) -> str:
-    """The option letters that ``text`` lists (``A, C`` or ``AC``), sorted; '' if it is no list."""
-    letters = re.sub(r"[\s,;]|and", "", plain_text(text).strip("(){}\\"))
-    return "".join(sorted(set(letters))) if letters.isalpha() and letters.isupper() else ""
-
-
-def _names_another(named: Named, choices: Mapping[str, str]) -> bool:
-    """Whether the text behind the letter is another option's: the answer contradicts itself."""
-    if not named.text or same_text(named.text, choices.get(named.letter, "")):
-        return False
-    others = (text for letter, text in choices.items() if letter != named.letter)
-    return any(same_text(named.text, text) for text in others)
-
-
-def _compare_value(reference: str, answer: str) -> Comparison:
-    if squeeze(reference) == squeeze(answer):
-        return Comparison(True)
-    for decide in (_compare_numbers, _compare_notation, _compare_words, _compare_hedged):
-        equal = decide(reference, answer)
-        if equal is not None:
-            return Comparison(equal)
+        return Comparison(True, "text", reference, answer)
+    for decide in _DECIDERS[spec.answer_type]:
+        compared = decide(reference, answer, spec)
+        if compared is not None:
+            return compared
+    if choices.same_letter(reference, answer):
+        return Comparison(True, "option", reference, answer)
     return Comparison(None, "algebra", _for_algebra(reference), _for_algebra(answer))
 
 
-def _compare_numbers(reference: str, answer: str) -> bool | None:
-    right = read_quantity(reference)
-    if right is None:
-        return None
-    given = read_quantity(answer) or read_quantity(_ASSIGNMENT.sub("", answer, count=1))
-    return None if given is None else same_quantity(right, given)
-
-
-def _compare_hedged(reference: str, answer: str) -> bool | None:
-    """Words such as "or" beside the answer, where the reference is one value."""
-    hedges = HEDGES & {word.lower() for word in _prose(plain_text(answer))}
-    several = _SEVERAL.search(reference) and read_quantity(reference) is None
-    return False if hedges and not several else None
-
-
-def _compare_notation(reference: str, answer: str) -> bool | None:
-    """Times of day and numbers with a base: algebra would read them as something else."""
-    right, given = _BASED.fullmatch(reference), _BASED.fullmatch(answer)
-    if right and given:
-        return right.groups() == given.groups()
-    if right or given:
-        # A base that the answer leaves out is the reference's; one that it adds is not.
-        return right is not None and right.group(1) == answer
-    if CLOCK.fullmatch(reference) or (CLOCK.fullmatch(answer) and read_quantity(reference)):
-        return False
-    return None
-
-
-def _compare_words(reference: str, answer: str) -> bool | None:
-    right, given = _without_exclamation(reference), _without_exclamation(answer)
-    if same_text(right, given):
-        return True
-    if len([word for word in _prose(right) if word not in ("and", "or")]) >= PROSE_WORDS:
-        return False
-    right_is_words, given_is_words = _is_words(right), _is_words(given)
-    if right_is_words and given_is_words:
-        return False if max(len(right), len(given)) > 1 else None
-    if right_is_words and len(right) > PRODUCT_LETTERS:
-        return False
-    if given_is_words and len(given) > PRODUCT_LETTERS and not re.search("[a-zA-Z]{2}", right):
-        return False
-    return None
-
-
-def _without_exclamation(text: str) -> str:
-    """Plain text; behind words an exclamation mark is no factorial."""
-    text = plain_text(text)
-    return text.rstrip("!") if len(_prose(text)) else text
-
-
-def _is_words(text: str) -> bool:
-    return _WORDS.fullmatch(text) is not None
-
-
-def _prose(text: str) -> list[str]:
-    words = _LONG_WORD.findall(_COMMAND.sub(" ", text))
-    return [word for word in words if word.lower() not in _FUNCTIONS]
-
-
 def _for_algebra(text: str) -> str:
-    text, _ = split_unit(text)
+    text, _ = quantity.split_unit(text.replace(r"\$", ""))
     return re.sub(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi ", text)

@@ -4,9 +4,7 @@ The reward is binary correctness and nothing else (OVR 3.2). What is not right i
 `Outcome`, because a reward that is zero for a bad reference or a timeout looks like a weak policy.
 
 What a row knows of its answer (`spec`) comes in ``extra_info``; what holds for a whole source, and
-how answers are extracted, in a `Policy`. At present ``choices`` and ``truncated`` change a grade;
-``answer_type``, ``tolerance`` and ``unit``, and a policy's ``answer_tags`` and ``unboxed``, are
-checked and have no effect yet.
+how answers are extracted, in a `Policy`.
 """
 
 from __future__ import annotations
@@ -14,15 +12,16 @@ from __future__ import annotations
 import atexit
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from ovr_plugin.reward.compare import compare
-from ovr_plugin.reward.extract import extract_answer
+from ovr_plugin.reward.extract import extract_answers
 from ovr_plugin.reward.policy import DEFAULT, Policy
 from ovr_plugin.reward.pool import Pool, Question, Verdict
+from ovr_plugin.reward.several import answer_of
 
 MAX_PRED_CHARS = 256  # of the answer, in what goes to the trainer's tables
 
@@ -63,39 +62,6 @@ class _Open:
 
     def close(self, verdict: Verdict) -> Grade:
         return Grade(Outcome(verdict.outcome), self.answer, verdict.reason)
-
-
-def compute_score(
-    data_source: str | None,
-    solution_str: str,
-    ground_truth: object,
-    extra_info: Mapping[str, Any] | None = None,
-    **kwargs: Any,
-) -> dict[str, Any]:
-    """Score one response in verl's form (`reward.custom_reward_function`).
-
-    Args:
-        data_source: name of the dataset; `Policy.sources` may hold defaults for its rows.
-        solution_str: the response.
-        ground_truth: the reference answer.
-        extra_info: the row's extras, see `ovr_plugin.reward.spec`; each may be None.
-        **kwargs: ``truncated`` overrides the extra; the settings of `Policy`
-            (``reward.custom_reward_function.reward_kwargs``); others are verl's and ignored.
-
-    Returns:
-        Always the same keys: ``score`` and ``acc`` (1.0 or 0.0), ``outcome`` (an `Outcome`'s
-        value), ``pred`` (the answer found), ``truncated`` (1.0 or 0.0), ``reason``.
-
-    Raises:
-        ValueError: if a setting among ``kwargs`` is wrong.
-    """
-    extra: Mapping[str, Any] = extra_info or {}
-    if kwargs.get("truncated") is not None:
-        extra = {**extra, "truncated": kwargs["truncated"]}
-    settings = {key: kwargs[key] for key in Policy.keys() if key in kwargs}
-    policy = Policy(**settings) if settings else DEFAULT
-    graded = grade(solution_str, ground_truth, extra, data_source=data_source, policy=policy)
-    return as_row(graded)
 
 
 def grade(
@@ -140,6 +106,41 @@ async def grade_async(
     return prepared.close(await (pool or default_pool()).check_async(*prepared.question))
 
 
+def grade_batch(
+    responses: Sequence[str],
+    references: Sequence[object],
+    extra_infos: Sequence[Mapping[str, Any] | None] | None = None,
+    data_sources: Sequence[str | None] | None = None,
+    *,
+    policy: Policy = DEFAULT,
+    pool: Pool | None = None,
+) -> list[Grade]:
+    """`grade` many responses, in their order: all workers are busy, none waits for a slow answer.
+
+    Raises:
+        ValueError: if there are not as many references, extras or sources as responses.
+    """
+    n = len(responses)
+    columns: dict[str, Sequence[Any]] = {
+        "references": references,
+        "extra_infos": [None] * n if extra_infos is None else extra_infos,
+        "data_sources": [None] * n if data_sources is None else data_sources,
+    }
+    if uneven := [f"{len(column)} {name}" for name, column in columns.items() if len(column) != n]:
+        raise ValueError(f"{n} responses have {', '.join(uneven)}")
+    graded: list[Grade | _Open] = []
+
+    def questions() -> Iterator[Question]:  # workers begin while later rows are being prepared
+        for response, reference, extra, source in zip(responses, *columns.values(), strict=True):
+            prepared = _prepare(response, reference, extra or {}, source, policy)
+            graded.append(prepared)
+            if isinstance(prepared, _Open):
+                yield prepared.question
+
+    verdicts = iter((pool or default_pool()).check_many(questions()))
+    return [one if isinstance(one, Grade) else one.close(next(verdicts)) for one in graded]
+
+
 def as_row(graded: Grade) -> dict[str, Any]:
     """Return a grade as the flat row that goes to the trainer; the keys never vary."""
     return {
@@ -173,6 +174,13 @@ def reference_text(reference: object) -> str:
     return reference
 
 
+def find_boxes(response: object, policy: Policy) -> list[str]:
+    """Return the boxes that may be the answer (`extract_answers`); none if it is no text."""
+    if not isinstance(response, str):
+        return []
+    return extract_answers(response, answer_tags=policy.answer_tags, unboxed=policy.unboxed)
+
+
 def _prepare(
     response: str,
     reference: object,
@@ -181,20 +189,20 @@ def _prepare(
     policy: Policy,
 ) -> Grade | _Open:
     """Grade as far as text goes."""
-    answer = None
-    if isinstance(response, str):
-        answer = extract_answer(response, answer_tags=policy.answer_tags, unboxed=policy.unboxed)
+    boxes = find_boxes(response, policy)
+    answer = boxes[-1] if boxes else ""
     if extra_info.get("truncated"):
-        return Grade(Outcome.TRUNCATED, answer or "", "cut off at the length limit")
+        return Grade(Outcome.TRUNCATED, answer, "cut off at the length limit")
     try:
         right, spec = reference_text(reference), policy.spec(data_source, extra_info)
     except (TypeError, ValueError) as error:
-        return Grade(Outcome.BAD_REFERENCE, answer or "", str(error))
+        return Grade(Outcome.BAD_REFERENCE, answer, str(error))
     too_long = f"longer than {policy.max_answer_chars} characters"
     if len(right) > policy.max_answer_chars:
-        return Grade(Outcome.BAD_REFERENCE, answer or "", f"the reference is {too_long}")
+        return Grade(Outcome.BAD_REFERENCE, answer, f"the reference is {too_long}")
     if not answer:
-        return Grade(Outcome.NO_ANSWER, "", "no box" if answer is None else "empty box")
+        return Grade(Outcome.NO_ANSWER, "", "empty box" if boxes else "no box")
+    answer = answer_of(boxes, right)
     if len(answer) > policy.max_answer_chars:
         return Grade(Outcome.TOO_LONG, answer, too_long)
     compared = compare(right, answer, spec)

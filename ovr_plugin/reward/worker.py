@@ -1,153 +1,71 @@
-"""A worker process: pairs of reference and answer on stdin, verdicts of algebra on stdout.
+"""A worker process: pairs of reference and answer in, verdicts of algebra out.
 
-`main` is the child's side of `ovr_plugin.reward.pool`: one JSON object a line each way. The answers
-are hostile, and the process is built to be lost: its memory is limited, a timer that no code here
-can catch ends it if its parent does not, and it dies with its parent. It holds no secrets and
-imports no trainer. It evaluates no text as code (`_shut_text_evaluation`).
+One JSON object a line each way. The answers are hostile, and a worker is built to be lost: its
+memory and its time are limited by the kernel, it dies with its parent, and once it is at work it
+can open nothing, neither a file nor a socket nor a program.
 """
 
 from __future__ import annotations
 
-import importlib
+import contextlib
+import gc
 import json
 import os
-import re
+import resource
 import signal
+import socket
 import sys
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
 
 Compare = Callable[[str, str, "list[float] | None"], str]
+Explain = Callable[[str, str], "tuple[str, str]"]
 
-TIMER_SLACK_S = 2.0
-# Numbers that differ by more than this part of themselves are different. math-verify rounds to six
-# decimals, so that 2^-98 and 2^-99 are equal to it.
-RELATIVE_TOLERANCE = 1e-5
-# What sympy's parser makes of one number or name.
-_ATOM = re.compile(r"(?:Integer|Float) ?\( ?'?[0-9.eE+-]+'? ?\) ?|Symbol ?\( ?'\w+' ?\) ?")
-_WARM_UP = (
-    ("x^2+2x+1", "(x+1)^2"),
-    (r"\sin^2 x+\cos^2 x", "1"),
-    ("2x+4y=3", r"y=\frac{3}{4}-0.5x"),
-    ("-7<a<1", "(-7,1)"),
-)
+RECURSION_LIMIT = 1000
+TIMER_SLACK_S = 2.0  # after which a worker ends itself, should the trainer not do so
 
 
-def main(parent_pid: int, memory_mb: int, comparer: str) -> None:
-    """Answer requests until stdin ends; ``comparer`` names a loader, ``module:function``."""
-    replies = _take_over_stdout()
-    _die_with(parent_pid)
-    _limit_memory(memory_mb)
-    try:
-        module, _, load = comparer.partition(":")
-        compare = getattr(importlib.import_module(module), load)()
-    except Exception as error:
-        _send(replies, {"fatal": f"{type(error).__name__}: {error}"})
-        return
-    _send(replies, {"ready": True})
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, request["timeout_s"] + TIMER_SLACK_S)
-        reply = _reply(compare, request)
+def work(
+    questions: socket.socket, memory_mb: int, compare: Compare, explain: Explain | None
+) -> None:
+    """Answer questions until the socket is closed."""
+    _limit(memory_mb)
+    gc.enable()
+    for line in questions.makefile("rb"):
+        question = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, question["timeout_s"] + TIMER_SLACK_S)
+        signal.setitimer(signal.ITIMER_PROF, question["computing_s"])
+        reply = _reply(question, compare, explain)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _send(replies, {"id": request["id"], **reply})
+        send(questions, {"id": question["id"], **reply})
 
 
-def load_algebra() -> Compare:
-    """Import math-verify, warm it up and return ``compare(reference, answer) -> verdict``.
-
-    The verdicts: ``correct``, ``wrong``, ``bad_reference`` (the reference is no mathematics).
-    """
-    import logging
-
-    from math_verify import LatexExtractionConfig, parse, verify
-
-    logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-    targets = [LatexExtractionConfig()]
-
-    def read(text: str) -> list[Any]:
-        # The timeouts are off: they are signals, and this process is killed instead.
-        found = parse(rf"\boxed{{{text}}}", targets, parsing_timeout=None)
-        return [value for value in found if not isinstance(value, str)]
-
-    def compare(reference: str, answer: str, tolerance: list[float] | None = None) -> str:
-        gold = read(reference)
-        if not gold:
-            return "bad_reference"
-        # math-verify does not know escaped braces: it would end the box at the first of these.
-        given = [] if _closes_early(answer) else read(answer)
-        equal = verify(gold, given, timeout_seconds=None)
-        return "correct" if equal and _not_far_apart(gold[0], given[0]) else "wrong"
-
-    # sympy imports some modules only when it needs them, and some of those parse text.
-    import sympy.physics.units  # noqa: F401
-
-    for reference, answer in _WARM_UP:
-        compare(reference, answer, None)
-    _shut_text_evaluation()
-    return compare
-
-
-def _reply(compare: Compare, request: dict[str, Any]) -> dict[str, str]:
+def _reply(question: dict[str, Any], compare: Compare, explain: Explain | None) -> dict[str, Any]:
+    reference, answer = question["reference"], question["answer"]
     try:
-        outcome = compare(request["reference"], request["answer"], request["tolerance"])
+        if question["explain"]:
+            if explain is None:
+                return {"outcome": "error", "reason": "this comparison explains nothing"}
+            return {"outcome": "explained", "reason": "", "forms": explain(reference, answer)}
+        outcome = compare(reference, answer, question["tolerance"])
         return {"outcome": outcome, "reason": "algebra"}
     except Exception as error:  # a process boundary: what it raised is the verdict
-        return {"outcome": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
+        return {
+            "outcome": "error",
+            "reason": f"{type(error).__name__}: {error}"[:200],
+            "out_of_memory": isinstance(error, MemoryError),
+        }
 
 
-def _closes_early(text: str) -> bool:
-    depth = 0
-    for char in text:
-        depth += (char == "{") - (char == "}")
-        if depth < 0:
-            return True
-    return False
+def send(connection: socket.socket, message: dict[str, Any]) -> None:
+    """Write a line."""
+    connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _not_far_apart(gold: Any, given: Any) -> bool:
-    if not (getattr(gold, "is_number", False) and getattr(given, "is_number", False)):
-        return True
-    a, b = gold.evalf(20), given.evalf(20)
-    if not (a.is_finite and b.is_finite):
-        return True
-    return bool(abs(a - b) <= RELATIVE_TOLERANCE * max(abs(a), abs(b)))
-
-
-def _shut_text_evaluation() -> None:
-    """Leave sympy no way from text to code but that for one number or symbol.
-
-    math-verify reads LaTeX with a grammar, yet ``sympy.Number("12")`` underneath is an `eval`. All
-    ways from text to an expression (parse_expr, sympify, S) end in that one `eval`; the other
-    source of code is lambdify, which numeric sums use. A name in a module hides the builtin.
-    """
-    import builtins
-
-    def refuse(*_args: object) -> None:
-        raise PermissionError("the reward evaluates no text as code")
-
-    def atom_only(code: str, *scopes: Any) -> Any:
-        return builtins.eval(code, *scopes) if _ATOM.fullmatch(code) else refuse()  # noqa: S307
-
-    parser: Any = importlib.import_module("sympy.parsing.sympy_parser")
-    lambdify: Any = importlib.import_module("sympy.utilities.lambdify")
-    parser.eval = atom_only
-    lambdify.eval = lambdify.exec = refuse
-
-
-def _take_over_stdout() -> IO[bytes]:
-    """Keep stdout for replies: whatever a library prints goes to stderr."""
-    replies = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    return replies
-
-
-def _send(replies: IO[bytes], message: dict[str, Any]) -> None:
-    replies.write(json.dumps(message).encode() + b"\n")
-
-
-def _die_with(parent_pid: int) -> None:
-    """Ask Linux for a kill when the parent's thread dies; elsewhere the end of stdin must do."""
+def die_with(parent_pid: int) -> None:
+    """Ask Linux for a kill when the parent's thread dies; elsewhere the socket's end must do."""
     if sys.platform == "linux":
         import ctypes
 
@@ -157,9 +75,23 @@ def _die_with(parent_pid: int) -> None:
         os._exit(0)
 
 
-def _limit_memory(memory_mb: int) -> None:
-    import resource
-
+def _limit(memory_mb: int) -> None:
+    """Limit memory and recursion, and let nothing be opened or loaded any more."""
+    if sys.platform == "linux":  # if the machine runs out of memory, not the trainer is to go
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+            score.write("1000")
     limit = memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.meta_path[:] = [_LoadNothing()]
+
+
+class _LoadNothing:
+    """Makes an import what libraries know how to handle, where opening its file would fail."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        raise ModuleNotFoundError(f"a reward worker loads nothing: no {name}", name=name)
