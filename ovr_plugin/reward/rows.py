@@ -1,0 +1,135 @@
+"""A record of any trainer's log or data set in, what `grade` takes out: `Row`.
+
+The names differ (``response``, verl's ``output``, ...): of each list the first that a record has is
+taken. What is known of the answer may stand in ``extra_info``, as everywhere, or beside it, and a
+chat's messages are read to the last one. JSON Lines come from people and from crashed runs: a line
+that cannot be read is an item like any other, so that it stops nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+RESPONSE_FIELDS = ("response", "solution_str", "completion", "output")
+# "answer" comes last: logs of graded responses have it beside the reference.
+REFERENCE_FIELDS = (
+    "reference",
+    "ground_truth",
+    "gold",
+    "gts",
+    "reward_model.ground_truth",
+    "answer",
+)
+FACTS = ("choices", "answer_type", "tolerance", "unit", "truncated")
+MAX_LINE_BYTES = 2**26  # of JSON Lines: a longer line is no row, and would fill the memory
+
+
+@dataclass(frozen=True)
+class Row:
+    """What `ovr_plugin.reward.score.grade` is called with."""
+
+    response: str
+    reference: object
+    extra_info: Mapping[str, Any] = field(default_factory=dict)
+    data_source: str | None = None
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Where a record has what: names, the first that is there counts; ``a.b`` is b within a."""
+
+    response: Sequence[str] = RESPONSE_FIELDS
+    reference: Sequence[str] = REFERENCE_FIELDS
+    extra_info: str = "extra_info"
+    data_source: str = "data_source"
+
+    def read(self, record: Mapping[str, Any]) -> Row:
+        """Read one record.
+
+        Raises:
+            ValueError: naming everything that is wrong with it.
+        """
+        wrong = []
+        found = {}
+        for name, fields in (("response", self.response), ("reference", self.reference)):
+            field_name = next((each for each in fields if _has(record, each)), None)
+            if field_name is None:
+                wrong.append(f"no {name}: there is no field {' or '.join(fields)}")
+            else:
+                found[name] = _get(record, field_name)
+        response = _last_message(found.get("response"))
+        if not isinstance(response, str | None):
+            wrong.append(f"the response is a {type(response).__name__}, not a text")
+        extra = _get(record, self.extra_info)
+        if not isinstance(extra, Mapping | None):
+            wrong.append(f"{self.extra_info} is a {type(extra).__name__}, not an object")
+            extra = None
+        source = _get(record, self.data_source)
+        if not isinstance(source, str | None):
+            wrong.append(f"{self.data_source} is a {type(source).__name__}, not a text")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        flat = {key: record[key] for key in FACTS if record.get(key) is not None}
+        own = {key: value for key, value in (extra or {}).items() if value is not None}
+        return Row(response or "", found["reference"], {**flat, **own}, source)
+
+
+def read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+    """Yield each line's number, from 1, and its object, or what is wrong with it.
+
+    Blank lines are left out. At no time is more than one line held.
+    """
+    number = 0
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(MAX_LINE_BYTES)
+            yield number, ValueError(f"longer than {MAX_LINE_BYTES >> 20} MB")
+            continue
+        if line.strip():
+            yield number, _object(line)
+
+
+def _object(line: bytes) -> dict[str, Any] | ValueError:
+    try:
+        record = json.loads(line)
+    except ValueError as error:  # a UnicodeDecodeError too
+        return ValueError(f"not JSON: {error}")
+    except RecursionError:
+        return ValueError("not JSON that can be read: nested too deep")
+    if not isinstance(record, dict):
+        return ValueError(f"a {type(record).__name__}, not an object: JSON Lines have one a line")
+    return record
+
+
+_MISSING = object()
+
+
+def _find(record: Any, name: str) -> Any:
+    """The value of a field, the name as it stands first, then as a path; or ``_MISSING``."""
+    if not isinstance(record, Mapping):
+        return _MISSING
+    if name in record:
+        return record[name]
+    head, dot, rest = name.partition(".")
+    return _find(record.get(head), rest) if dot else _MISSING
+
+
+def _has(record: Mapping[str, Any], name: str) -> bool:
+    return _find(record, name) is not _MISSING
+
+
+def _get(record: Mapping[str, Any], name: str) -> Any:
+    found = _find(record, name)
+    return None if found is _MISSING else found
+
+
+def _last_message(response: Any) -> Any:
+    """The text of a chat's last message; anything else as it is."""
+    if isinstance(response, list) and response and isinstance(response[-1], Mapping):
+        return response[-1].get("content")
+    return response
