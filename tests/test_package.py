@@ -21,6 +21,7 @@ PACKAGE = REPOSITORY / "ovr_plugin"
 IMPORT_VERL = {
     "cli/probe.py",
     "platform/cpu.py",
+    "reward/verl_legacy_manager.py",
     "reward/verl_manager.py",
     "trainer/__init__.py",
     "trainer/agent_loop.py",
@@ -35,17 +36,20 @@ START_PROCESSES = {
     "cli/machine_checks.py",  # ovr doctor asks the machine's own tools
     "cli/probe.py",  # ... and runs its checks away from this process
     "cli/trainer_process.py",  # the upstream trainers
-    "reward/pool.py",  # algebra that can be killed
+    "reward/processes.py",  # algebra that can be killed
+    "reward/zygote.py",
 }
 READ_AND_WRITE_PARQUET = {"data/files.py"}
 # JSON that goes to no file: standard output, pipes, the metadata of a parquet schema.
 JSON_TEXT = {
     "checkpoint/average.py",
     "cli/doctor.py",
+    "cli/grade_output.py",
     "cli/probe.py",
     "data/files.py",
     "data/schema.py",
-    "reward/pool.py",
+    "reward/http_server.py",
+    "reward/processes.py",
     "reward/worker.py",
 }
 
@@ -103,7 +107,7 @@ def files_with(
                 *("asyncio.create_subprocess_shell", "torch.multiprocessing"),
             ],
             START_PROCESSES,
-            "use reward/pool.py, or cli/trainer_process.py",
+            "use reward/processes.py, or cli/trainer_process.py",
         ),
         (
             used,

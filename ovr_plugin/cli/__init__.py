@@ -6,9 +6,11 @@ import typer
 
 from ovr_plugin.cli.average import average
 from ovr_plugin.cli.doctor import doctor
+from ovr_plugin.cli.grade import grade as grade_command
 from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
+from ovr_plugin.cli.serve_reward import serve_reward
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,4 +22,6 @@ app.command()(doctor)
 app.command()(quickstart_command)
 app.command()(average)
 app.command()(pack)
+app.command("grade")(grade_command)
+app.command()(serve_reward)
 app.command()(plan)
