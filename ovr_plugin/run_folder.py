@@ -38,6 +38,11 @@ class RunFolder:
         return self.root / "rollouts"
 
     @property
+    def validations(self) -> Path:
+        """One JSONL file per validation of PPO, its responses with their verdicts (veRL's dump)."""
+        return self.root / "validations"
+
+    @property
     def plots(self) -> Path:
         """PNG files."""
         return self.root / "plots"

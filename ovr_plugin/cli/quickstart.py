@@ -187,6 +187,7 @@ def ppo(run: RunFolder, size: Size, console: Console) -> None:
         f"trainer.total_training_steps={size.n_steps}",
         override("trainer.default_local_dir", run.checkpoints("ppo")),
         override("trainer.rollout_data_dir", run.rollouts),
+        override("trainer.validation_data_dir", run.validations),
         f"trainer.save_freq={max(1, size.n_steps // 4)}",
         f"trainer.test_freq={size.n_steps}",
     ]

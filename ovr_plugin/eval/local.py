@@ -49,7 +49,6 @@ def evaluate(
 
     disable_progress_bar()
     processor = AutoProcessor.from_pretrained(checkpoint)
-    processor.tokenizer.padding_side = "left"
     model = AutoModelForImageTextToText.from_pretrained(checkpoint).eval()
     for batch in _batches(samples, batch_size):
         yield from _answer(model, processor, batch, max_new_tokens, max_pixels)
@@ -78,12 +77,9 @@ def chat_messages(sample: Sample) -> list[dict[str, Any]]:
     return messages
 
 
-def _answer(
-    model: Any, processor: Any, batch: Sequence[Sample], max_new_tokens: int, max_pixels: int | None
-) -> Iterator[Answer]:
-    import torch
-
-    inputs = processor(
+def model_inputs(processor: Any, batch: Sequence[Sample], max_pixels: int | None) -> Any:
+    """Return what ``model.generate`` takes: prompts padded to the left, and pictures."""
+    return processor(
         text=[
             processor.apply_chat_template(
                 chat_messages(sample), tokenize=False, add_generation_prompt=True
@@ -92,8 +88,17 @@ def _answer(
         ],
         images=[_picture(image, max_pixels) for sample in batch for image in sample.images] or None,
         padding=True,
+        padding_side="left",
         return_tensors="pt",
     )
+
+
+def _answer(
+    model: Any, processor: Any, batch: Sequence[Sample], max_new_tokens: int, max_pixels: int | None
+) -> Iterator[Answer]:
+    import torch
+
+    inputs = model_inputs(processor, batch, max_pixels)
     with torch.inference_mode():
         output = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
     eos = model.generation_config.eos_token_id
