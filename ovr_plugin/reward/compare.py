@@ -117,7 +117,7 @@ def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Co
 
 def _read(text: str) -> str:
     r"""Clean ``text`` and drop ``\text{ for all } x`` behind mathematics."""
-    text = clean(text)
+    text = words.as_formula(clean(text))
     if not text.isascii() and len(_HAN.findall(text)) == len(_HAN_JOINT.findall(text)):
         text = _HAN_JOINT.sub(lambda joint: _JOINTS[joint["wrapped"] or joint["bare"]], text)
     qualifier = _QUALIFIER.search(text) if r"\text" in text else None

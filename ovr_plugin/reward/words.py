@@ -49,6 +49,7 @@ _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _LONG_WORD = re.compile(r"[^\W\d_]{2,}")
 _NOT_WORDS = re.compile(r"[^\w .,&'/\"()!:;?-]|[\d_]|(?<=\w)\(")
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mbox|emph)")
+_LETTERS = re.compile(r"[^\W\d_]{3}")
 _OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d-|-\d")
 _ARTICLE = re.compile(r"\b(?:an?|the) (?=\S)")
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
@@ -90,9 +91,19 @@ _ALIASES = {
     "minus infinity": "-infinity",
     r"\emptyset": "empty set",
     "null set": "empty set",
+    "空集": "empty set",
+    **dict.fromkeys(("no solution", "no solutions", "无解"), "empty set"),
+    **dict.fromkeys(("no real solution", "no real solutions", "无实数解"), "empty set"),
     "dne": "does not exist",
 }
 _NAMES = frozenset(_ALIASES.values())
+# Folded; what algebra knows how to compare with intervals and conditions.
+_REALS = frozenset(
+    ("all real numbers", "all reals", "all real number", "set of all real numbers")
+    + ("set of real numbers", "real numbers", "reals", "any real number", "every real number")
+    + ("全体实数", "所有实数", "一切实数", "任意实数", "实数集", "实数")
+)
+MAX_REALS_CHARS = 40
 
 
 def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
@@ -109,7 +120,7 @@ def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
     in_words, answer_in_words = has_words(reference), has_words(answer)
     if right in _NAMES and given in _NAMES:
         return Comparison(right == given, "words", right, given)
-    in_letters = any(len(word) > 2 for word in long_words(right))
+    in_letters = _LETTERS.search(_COMMAND.sub(" ", right)) is not None
     if (in_words or answer_in_words or in_letters) and same_folded(right, given):
         return Comparison(True, "words", right, given)
     if in_words and (is_words(reference) or is_prose(reference) or not _OPERATOR.search(right)):
@@ -235,6 +246,13 @@ def is_prose(text: str) -> bool:
     """Whether there are so many words in ``text`` that it is no formula."""
     words = long_words(plain_text(text))
     return sum(word not in ("and", "or") and not is_product(word) for word in words) >= PROSE_WORDS
+
+
+def as_formula(text: str) -> str:
+    r"""Return ``\mathbb{R}`` for "all real numbers" in any wording, any other text as it is."""
+    if len(text) <= MAX_REALS_CHARS and ("real" in text.lower() or "实数" in text):
+        return r"\mathbb{R}" if fold(text) in _REALS else text
+    return text
 
 
 def has_words(text: str) -> bool:

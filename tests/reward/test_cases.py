@@ -24,11 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_cases import read_rows, report
 
 from ovr_plugin.reward import Grade, Outcome, Pool, grade
 from ovr_plugin.reward.policy import Policy
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
+LABELLED = (
+    *("adversarial", "benchmark_gold_self", "mathverify_lighteval_tests", "mathvision_outputs"),
+    *("mathvista_outputs", "mmmu_pro_gpt4o", "orz_self", "qwen_math_rm", "theoremqa_outputs"),
+    *("tora_gsm8k", "unit_tests_misc"),
+)
 KEYS = {"reference", "answer", "response", "extra_info", "policy", "outcome", "score", "origin"}
 
 
@@ -76,3 +82,12 @@ def test_every_row_is_whole_and_stands_once() -> None:
             assert asked not in seen, where
             seen.add(asked)
     assert len(seen) > 2000
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_labelled_corpus(name: str, shared: Path, reward_pool: Pool) -> None:
+    """No wrong answer of others' models is graded right, and next to no right one wrong."""
+    headline, _ = report(read_rows(shared / "cases" / f"{name}.jsonl.gz"), reward_pool)
+    right_ones_missed = [(row["gold"], found) for row, found in headline.missed if row["label"]]
+    assert headline.false_positives == 0, headline.missed
+    assert len(right_ones_missed) <= 0.01 * headline.n_rows, right_ones_missed

@@ -22,6 +22,7 @@ from ovr_plugin.reward.algebra.readings import (
 
 MAX_NODES = 80  # of an equation whose denominators are cleared
 MAX_POWER = 16
+MAX_CHAIN = 4  # sides in any order
 _FUNCTION_NAMES = ({"f", "y"}, {"g", "y"})  # y may be called f(x)
 
 Same = Callable[[Node, Node], bool]
@@ -72,7 +73,8 @@ def _same_chain(reference: Relation, answer: Node, is_same: Same) -> bool:
         return all(map(is_name, names)) and is_same(Several("", values), answer)
     if answer.signs != reference.signs:
         return False
-    sides = list(permutations(answer.parts, 2))
+    is_short = len(answer.parts) <= MAX_CHAIN
+    sides = list(permutations(answer.parts, 2) if is_short else pairwise(answer.parts))
     return all(
         any(_same_sides(*pair, *other, is_same) for other in sides)
         for pair in pairwise(reference.parts)

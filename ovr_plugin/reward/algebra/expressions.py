@@ -40,6 +40,7 @@ ROUGH_DISTANCE = 0.1
 Tolerance = tuple[float, float]  # relative, absolute
 
 _COMPUTED = (sympy.Limit, sympy.Sum)
+_NOT_COMPUTED = (NotImplementedError, sympy.PoleError, ArithmeticError, TypeError, ValueError)
 
 
 def free_names(e: Any) -> frozenset[str]:
@@ -154,5 +155,8 @@ def _computed(e: Any, with_i: bool) -> Any:
     """Let sympy compute limits and infinite sums; ``e`` itself if it leaves one."""
     if not any(isinstance(node, _COMPUTED) for node in sympy.preorder_traversal(e)):
         return e
-    done = (e.subs(symbol("i"), sympy.I) if with_i else e).doit(integrals=False)
+    try:
+        done = (e.subs(symbol("i"), sympy.I) if with_i else e).doit(integrals=False)
+    except _NOT_COMPUTED:
+        return e
     return e if done.has(*_COMPUTED) else done

@@ -27,6 +27,7 @@ from ovr_plugin.reward.algebra.values import Evaluator
 REACH = 40  # of the parameter, to both sides
 WINDOW = 10  # periods
 DIGITS = 30
+MAX_MEMBERS = 12
 _NEAR = mpf(10) ** -20
 
 
@@ -88,6 +89,8 @@ def _undeclared(node: Node) -> Family | None:
 
 
 def _family(items: list[Node], parameter: str) -> Family | None:
+    if len(items) > MAX_MEMBERS:
+        return None
     members, variables = [], set()
     for item in items:
         if isinstance(item, Joined) or isinstance(item, Several):

@@ -27,10 +27,18 @@ EXPRESSIONS = (
 MODULES = (
     "antlr4.LL1Analyzer",
     "sympy.assumptions.wrapper",
+    "sympy.integrals.heurisch",
+    "sympy.integrals.manualintegrate",
+    "sympy.integrals.risch",
+    "sympy.matrices.expressions.applyfunc",
     "sympy.physics.units",  # reads text when it is imported
+    "sympy.polys.domains.old_fractionfield",
+    "sympy.polys.domains.old_polynomialring",
     "sympy.sets.handlers.functions",
     "sympy.sets.handlers.issubset",
     "sympy.sets.setexpr",
+    "sympy.tensor.array.array_derivatives",
+    "sympy.tensor.array.expressions",
 )
 PAIRS = (
     (r"x^2+2x+1", r"(x+1)^2"),

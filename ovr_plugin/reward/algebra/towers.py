@@ -38,6 +38,8 @@ def _value(e: Any) -> Value | None:
         return None
     except (Undefined, Unknown):
         return mpf("nan")
+    if isinstance(value, mpmath.matrix):
+        return value
     return mpf("nan") if mpmath.isinf(value) else value
 
 
