@@ -82,6 +82,11 @@ def hook_into_verl() -> None:
 
         trl_import.apply(monkey_patch)
 
+    def fix_file_logger(tracking: ModuleType) -> None:
+        from ovr_plugin.fixes import file_logger
+
+        file_logger.apply(tracking)
+
     # Two hooks each, so that it does not matter whether veRL's module or ours is imported first.
     for theirs, ours, register_function in (
         ("verl.workers.engine", "engine", "register_engines"),
@@ -93,6 +98,7 @@ def hook_into_verl() -> None:
         _when_imported(name, operator.methodcaller(register_function))
     _when_imported("verl.models.transformers.qwen2_vl", fix_text_only_batches)
     _when_imported("verl.models.transformers.monkey_patch", fix_trl_import)
+    _when_imported("verl.utils.tracking", fix_file_logger)
 
 
 def _use_cpu_platform() -> None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ovr_plugin.checkpoint.resume import tracked_step
+
 STAGES = ("cold_start", "ppo")
-TRACKER = "latest_checkpointed_iteration.txt"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ class RunFolder:
 
     def latest_step(self, stage: str) -> int:
         """Return the step of the last complete checkpoint of ``stage``, 0 if there is none."""
-        tracker = self.checkpoints(stage) / TRACKER
-        return int(tracker.read_text()) if tracker.is_file() else 0
+        return tracked_step(self.checkpoints(stage)) or 0
 
     def export(self, stage: str) -> Path:
         """Return the HF folder inside the last checkpoint of ``stage``."""

@@ -3,6 +3,7 @@
 - ``text_only_batches`` (B1): micro-batches without an image crash Qwen2.5-VL.
 - ``trl_import`` (B2): a trl without the value-head class breaks every FSDP engine.
 - the critic of a VLM (B3, B4) and ``freeze_vision_tower`` (B5, B6): ``ovr_plugin.trainer.engine``.
+- ``file_logger``: the metrics file is emptied whenever a run resumes.
 - ``gloo_backend``: process groups ask for "cpu:gloo,cpu:gloo" on the CPU platform.
 
 ``tests/fixes`` fails for a file whose defect is gone.

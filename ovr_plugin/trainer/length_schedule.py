@@ -2,16 +2,35 @@
 
 A schedule is a list of (first iteration, tokens), [[1, 24576], [301, 32768], [701, 49152]] in the
 paper's run. Iterations count from 1 and never restart, so that the limit is right after a resume in
-any stage.
+any stage. With ``ovr.length_plateau`` the stages begin when the length stops to grow instead
+(``plateau_schedule.py``). Validation has a limit of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from omegaconf import OmegaConf
+
+KEY = "ovr.length_schedule"
+
+
+class Schedule(Protocol):
+    """What the trainer and the rollout ask of a curriculum."""
+
+    def limit_at(self, iteration: int) -> int:
+        """Return the response limit, in tokens, of ``iteration`` (1-based)."""
+
+    def observe(self, iteration: int, mean_length: float) -> None:
+        """Take note of the mean response length, in tokens, of an iteration that is done."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep of it; empty if nothing."""
+
+    def restore(self, iteration: int, state: Mapping[str, Any]) -> None:
+        """Go on after ``iteration`` with what its checkpoint kept."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +47,26 @@ class LengthSchedule:
                 limit = tokens
         return limit
 
+    def observe(self, iteration: int, mean_length: float) -> None:
+        """Nothing: the iteration alone decides."""
+
+    def state(self) -> dict[str, Any]:
+        """Nothing, likewise."""
+        return {}
+
+    def restore(self, iteration: int, state: Mapping[str, Any]) -> None:
+        """Nothing, likewise."""
+
     @classmethod
-    def parse(cls, stages: Sequence[Any], max_tokens: int) -> LengthSchedule:
-        """Check ``ovr.length_schedule`` against ``data.max_response_length``.
+    def parse(
+        cls, stages: Sequence[Any], max_tokens: int, context: int | None = None
+    ) -> LengthSchedule:
+        """Check ``ovr.length_schedule``.
+
+        Args:
+            stages: as configured.
+            max_tokens: ``data.max_response_length``, at which veRL cuts.
+            context: tokens that the engine has left for a response to the longest prompt.
 
         Raises:
             ValueError: with every entry that is wrong, not only the first.
@@ -51,19 +87,65 @@ class LengthSchedule:
                 problems.append(
                     f"entry {number}, {pair}, exceeds data.max_response_length={max_tokens}"
                 )
+            elif context is not None and tokens > context:
+                problems.append(
+                    f"entry {number}, {pair}, exceeds the engine's context: beside the longest "
+                    f"prompt, rollout.max_model_len has room for {context} tokens"
+                )
             previous = max(previous, first_iteration)
         if problems:
             raise ValueError(
-                f"ovr.length_schedule: {'; '.join(problems)}. Mend the stages, or set "
-                "ovr.length_schedule=null for data.max_response_length throughout."
+                f"{KEY}: {'; '.join(problems)}. Mend the stages, or set "
+                f"{KEY}=null for data.max_response_length throughout."
             )
         return cls(tuple((int(first), int(tokens)) for first, tokens in stages))
 
 
-def schedule_of(config: Any) -> LengthSchedule | None:
-    """Return the schedule of a trainer config, checked, or None where it has none."""
-    stages = OmegaConf.select(config, "ovr.length_schedule")
+def schedule_of(config: Any) -> Schedule:
+    """Return the schedule of a trainer config; without one, a single stage of the longest length.
+
+    Raises:
+        ValueError: naming what is wrong with ``ovr.length_schedule`` or ``ovr.length_plateau``.
+    """
+    stages, plateau = _plain(config, KEY), _plain(config, "ovr.length_plateau")
+    longest = int(config.data.max_response_length)
     if stages is None:
-        return None
-    plain: Any = OmegaConf.to_container(stages) if OmegaConf.is_config(stages) else stages
-    return LengthSchedule.parse(plain, int(config.data.max_response_length))
+        if plateau is not None:
+            raise ValueError(f"ovr.length_plateau needs the lengths of {KEY}, which is null")
+        stages = [[1, longest]]
+    fixed = LengthSchedule.parse(stages, longest, _context(config))
+    if plateau is None:
+        return fixed
+    from ovr_plugin.trainer.plateau_schedule import PlateauSchedule
+
+    return PlateauSchedule.parse([tokens for _, tokens in fixed.stages], plateau)
+
+
+def validation_limit(config: Any) -> int:
+    """Return the response limit, in tokens, of validation: no stage of training holds there.
+
+    Raises:
+        ValueError: ``ovr.validation_response_length`` is no length, or more than veRL keeps.
+    """
+    longest = int(config.data.max_response_length)
+    limit = _plain(config, "ovr.validation_response_length")
+    if limit is None:
+        return longest
+    if type(limit) is not int or not 0 < limit <= longest:
+        raise ValueError(
+            f"ovr.validation_response_length={limit!r} must be a number of tokens from 1 to "
+            f"data.max_response_length={longest}, or null for all of them"
+        )
+    return limit
+
+
+def _plain(config: Any, key: str) -> Any:
+    value = OmegaConf.select(config, key)
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _context(config: Any) -> int | None:
+    max_model_len = OmegaConf.select(config, "actor_rollout_ref.rollout.max_model_len")
+    if max_model_len is None:
+        return None  # the model's own, far above
+    return int(max_model_len) - int(config.data.max_prompt_length)

@@ -1,11 +1,17 @@
-"""veRL's synchronous PPO trainer plus OVR's metrics and rollout dump: ``trainer_mode: ovr``.
+"""veRL's synchronous PPO trainer plus what OVR's run needs around it: ``trainer_mode: ovr``.
 
-The training itself is untouched. Upstream: verl/trainer/ppo/v1/trainer_{base,sync}.py (0.9.1).
+Metrics by modality, source and outcome, and their dump; the length curriculum's state; resuming
+from complete checkpoints only. The training itself is untouched but for the order of the rows: veRL
+has them as they were completed, which no second run repeats; here they are as the data loader has
+them, so that the critic's mini-batches are the same in a resumed run.
+Upstream: verl/trainer/ppo/v1/trainer_{base,sync}.py (0.9.1).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import transfer_queue as tq
@@ -13,11 +19,14 @@ from omegaconf import open_dict
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from ovr_plugin.data.files import write_jsonl
-from ovr_plugin.trainer.length_schedule import schedule_of
-from ovr_plugin.trainer.rollouts import Rollout, rollout_metrics
+from ovr_plugin.checkpoint.resume import choose_checkpoint
+from ovr_plugin.data.files import read_json, write_json, write_jsonl
+from ovr_plugin.trainer.agent_loop import stop_strings_of
+from ovr_plugin.trainer.length_schedule import schedule_of, validation_limit
+from ovr_plugin.trainer.rollouts import EMBEDDED, Rollout, rollout_metrics
 
 NAME = "ovr"
+STATE = "ovr_state.json"  # in a checkpoint, beside veRL's own files
 FIELDS = [
     "prompts",
     "responses",
@@ -30,14 +39,74 @@ FIELDS = [
 
 
 class OVRTrainer(PPOTrainerSync):
-    """``PPOTrainerSync`` that also reports by modality, source and outcome."""
+    """``PPOTrainerSync`` that reports more, follows the curriculum and resumes exactly."""
 
     def __init__(self, config: Any) -> None:
         with open_dict(config):
             # veRL takes every name but "sync" for an asynchronous trainer.
             config.trainer.v1.trainer_mode = "sync"
-        schedule_of(config)  # a bad one stops the run here, before any model is loaded
+        # What is wrong in the config stops the run here, before any model is loaded.
+        self.length_schedule = schedule_of(config)
+        validation_limit(config)
+        stop_strings_of(config)
+        self._prompt_order: dict[str, int] = {}
         super().__init__(config)
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        """Train; the rollout follows this trainer's schedule, which a checkpoint may have set."""
+        agent_loop_manager.length_schedule = self.length_schedule
+        super().fit(agent_loop_manager)
+
+    def step(self, metrics: dict, timing_raw: dict) -> Any:
+        """One iteration; the schedule learns its mean length before a checkpoint is saved."""
+        batch = super().step(metrics, timing_raw)
+        metrics["ovr/response_limit"] = self.length_schedule.limit_at(self.global_steps)
+        lengths = [tag["response_len"] for tag in batch.tags if not tag.get("is_padding", False)]
+        if lengths:
+            self.length_schedule.observe(self.global_steps, fmean(lengths))
+        return batch
+
+    def _submit_batch_to_rollout(self, batch: Any) -> int:
+        for uid in list(batch["uid"]):
+            self._prompt_order[uid] = len(self._prompt_order)
+        return super()._submit_batch_to_rollout(batch)
+
+    def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        batch.reorder(in_dispatch_order(batch.keys, self._prompt_order))
+        self._prompt_order = {}
+        return super()._balance_batch(batch, *args, **kwargs)
+
+    def _save_checkpoint(self) -> None:
+        folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        folder.mkdir(parents=True, exist_ok=True)
+        # First: veRL writes the tracker last, and from then on the checkpoint counts.
+        write_json(folder / STATE, {"length_schedule": self.length_schedule.state()})
+        super()._save_checkpoint()
+
+    def _load_checkpoint(self) -> None:
+        trainer = self.config.trainer
+        chosen = choose_checkpoint(
+            trainer.resume_mode, trainer.default_local_dir, trainer.resume_from_path, self._saved()
+        )
+        as_asked = {
+            "resume_mode": trainer.resume_mode,
+            "resume_from_path": trainer.resume_from_path,
+        }
+        with open_dict(trainer):
+            trainer.resume_mode = "resume_path" if chosen else "disable"
+            trainer.resume_from_path = chosen and str(chosen)
+            super()._load_checkpoint()
+            trainer.update(as_asked)
+        if chosen:
+            state = read_json(chosen / STATE) if (chosen / STATE).is_file() else {}
+            self.length_schedule.restore(self.global_steps, state.get("length_schedule", {}))
+
+    def _saved(self) -> dict[str, list[str]]:
+        """Role -> what a checkpoint must hold of it for veRL to load it."""
+        roles = {"actor": self.config.actor_rollout_ref.actor}
+        if self.use_critic:
+            roles["critic"] = self.config.critic
+        return {role: list(config.checkpoint.load_contents) for role, config in roles.items()}
 
     def _compute_metrics(
         self, batch: Any, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
@@ -59,10 +128,25 @@ def register_ppo_trainer() -> None:
     register_trainer(NAME)(OVRTrainer)
 
 
+def in_dispatch_order(keys: Sequence[str], prompt_order: Mapping[str, int]) -> list[int]:
+    """Return the places of ``keys`` ({uid}_{session}_{output}), sorted as prompts were sent out.
+
+    Args:
+        keys: of one batch, in order of completion.
+        prompt_order: uid -> place in the data loader's batch; what is unknown comes last.
+    """
+
+    def rank(place: int) -> tuple[int, int, int]:
+        uid, session, output = keys[place].rsplit("_", 2)
+        return prompt_order.get(uid, len(prompt_order)), int(session), int(output)
+
+    return sorted(range(len(keys)), key=rank)
+
+
 def read_rollouts(batch: Any, tokenizer: Any, step: int) -> list[Rollout]:
     """Fetch a step's graded responses from the transfer queue; padding rows are left out.
 
-    Without a ``tokenizer`` the texts of prompt and response stay empty.
+    Without a ``tokenizer`` the texts of prompt and response and the pictures stay empty.
     """
     keys = [
         key
@@ -71,8 +155,9 @@ def read_rollouts(batch: Any, tokenizer: Any, step: int) -> list[Rollout]:
     ]
     if not keys:
         return []
-    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=FIELDS)
-    columns = [list(data[name]) for name in FIELDS]
+    fields = [*FIELDS, "raw_prompt"] if tokenizer else FIELDS
+    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+    columns = [list(data[name]) for name in fields]
     return [_rollout(key, step, tokenizer, *row) for key, *row in zip(keys, *columns, strict=True)]
 
 
@@ -87,6 +172,7 @@ def _rollout(
     extra_info: dict[str, Any],
     extra_fields: dict[str, Any],
     rm_scores: Any,
+    raw_prompt: Any = (),
 ) -> Rollout:
     graded = extra_fields.get("reward_extra_info") or {}
     return Rollout(
@@ -104,7 +190,16 @@ def _rollout(
         truncated=bool(extra_fields.get("truncated", graded.get("truncated", False))),
         n_prompt_tokens=len(prompt_ids),
         n_response_tokens=len(response_ids),
+        repetition=float(extra_fields.get("repetition", 0.0)),
+        reflection_words=int(extra_fields.get("reflection_words", 0)),
+        images=[image if isinstance(image, str) else EMBEDDED for image in _images(raw_prompt)],
     )
+
+
+def _images(raw_prompt: Any) -> Iterator[Any]:
+    for message in raw_prompt:
+        parts = message["content"] if isinstance(message["content"], list) else []
+        yield from (part["image"] for part in parts if part.get("type") == "image")
 
 
 def _text(tokenizer: Any, token_ids: Any) -> str:

@@ -17,7 +17,14 @@ from ovr_plugin.data.files import write_json, write_parquet
 from ovr_plugin.data.rl_dataset import OVRDataset
 from ovr_plugin.data.sample import Sample
 from ovr_plugin.data.toy import toy_rows
-from ovr_plugin.trainer.agent_loop import MAX_TOKENS, NAME, eos_token_ids, is_truncated
+from ovr_plugin.trainer.agent_loop import (
+    MAX_TOKENS,
+    NAME,
+    eos_token_ids,
+    is_truncated,
+    stop_strings_of,
+)
+from ovr_plugin.trainer.text_scores import repetition
 
 RESPONSE_LENGTH = 6
 
@@ -59,14 +66,23 @@ def rows(tiny_model_dir, processor, tmp_path_factory):
 def run(tiny_model_dir, processor, rows):
     """Make the loop as veRL's worker does, by its registered name, and run it on one row."""
 
-    def answer(token_ids, modality="text", log_probs=None, sampling_params=None, **fields):
+    def answer(
+        token_ids,
+        modality="text",
+        log_probs=None,
+        sampling_params=None,
+        response_length=RESPONSE_LENGTH,
+        ovr=None,
+        **fields,
+    ):
         config = OmegaConf.create(
             {
                 "actor_rollout_ref": {
                     "model": {"path": str(tiny_model_dir)},
-                    "rollout": {"prompt_length": 512, "response_length": RESPONSE_LENGTH},
+                    "rollout": {"prompt_length": 512, "response_length": response_length},
                 },
-                "data": {},
+                "data": {"seed": 42},
+                "ovr": ovr or {},
             }
         )
         server = Server(token_ids, log_probs)
@@ -197,3 +213,63 @@ def test_end_tokens_of_a_model_folder_without_generation_config(tiny_model_dir, 
     """transformers then reads them from the model's config."""
     (tmp_path / "config.json").write_bytes((tiny_model_dir / "config.json").read_bytes())
     assert ids.end in eos_token_ids(SimpleNamespace(eos_token_id=None), str(tmp_path))
+
+
+STOPS = ["User:", "</answer>"]  # two of ORZ's
+
+
+@pytest.mark.parametrize(
+    ("text", "n_cut", "truncated"),
+    [
+        ("It is red.</answer>", 0, False),
+        ("It is red.</answer> ", 0, False),  # the last token may reach beyond the stop string
+        ("It is red. User:", 0, False),
+        ("It is red. User:", 1, True),  # cut before the stop string was whole
+        ("It is red", 0, True),
+    ],
+)
+def test_a_response_that_ended_in_a_stop_string_was_not_cut(text, n_cut, truncated, run, processor):
+    given = processor.tokenizer.encode(text)
+    given = given[: len(given) - n_cut]
+    output, server = run(given, response_length=len(given), ovr={"stop_strings": STOPS})
+    assert output.response_ids == given
+    assert output.extra_fields["truncated"] is truncated
+    params = server.requests[0]["sampling_params"]
+    assert (params["stop"], params["include_stop_str_in_output"]) == (STOPS, True)
+
+
+def test_with_stop_strings_an_end_token_still_ends(run, ids):
+    output, _ = run([ids.word, ids.end], ovr={"stop_strings": STOPS})
+    assert output.extra_fields["truncated"] is False
+
+
+def test_without_stop_strings_none_are_sent_and_none_end(run, processor):
+    output, server = run(processor.tokenizer.encode("red</answer>"), response_length=64)
+    assert output.extra_fields["truncated"] is True
+    assert "stop" not in server.requests[0]["sampling_params"]
+
+
+@pytest.mark.parametrize("stops", ["User:", ["User:", ""], [3]])
+def test_bad_stop_strings_are_refused(stops):
+    with pytest.raises(ValueError, match="must be a list of texts, none of them empty"):
+        stop_strings_of(OmegaConf.create({"ovr": {"stop_strings": stops}}))
+
+
+def test_seeds_are_of_the_response_and_not_of_the_run(run, ids):
+    def seed(**place):
+        fields = {"global_steps": 3, "session_id": 0, **place}
+        _, server = run([ids.end], ovr={"seeded_rollout": True}, **fields)
+        return server.requests[0]["sampling_params"]["seed"]
+
+    assert seed() == seed()
+    assert 0 <= seed() < 2**63
+    assert len({seed(), seed(global_steps=4), seed(session_id=1), seed(modality="image")}) == 4
+    _, server = run([ids.end], global_steps=3, session_id=0)
+    assert "seed" not in server.requests[0]["sampling_params"]
+
+
+def test_the_scores_of_the_text_come_with_the_response(run, processor, ids):
+    text = "wait, wait, wait, red"
+    output, _ = run([*processor.tokenizer.encode(text), ids.end], response_length=64)
+    assert output.extra_fields["reflection_words"] == 3
+    assert output.extra_fields["repetition"] == repetition(text) > 0.3
