@@ -1,8 +1,8 @@
 """The folder of one run: where each thing lies, and one ``metrics.jsonl`` over stages and restarts.
 
-veRL's file logger empties its file at every start, also when it resumes; so each start logs into a
-file of its own under ``logs/``, and ``metrics.jsonl`` is made anew from all of them. A step logged
-twice (done again after a crash) counts as its last start logged it.
+Each start of a trainer logs into a file of its own under ``logs/``, and ``metrics.jsonl`` is made
+anew from all of them. A step logged twice (done again after a crash) counts as its last start logged
+it.
 """
 
 from __future__ import annotations

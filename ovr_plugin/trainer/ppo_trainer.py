@@ -23,6 +23,7 @@ from ovr_plugin.checkpoint.resume import choose_checkpoint
 from ovr_plugin.data.files import read_json, write_json, write_jsonl
 from ovr_plugin.trainer.agent_loop import stop_strings_of
 from ovr_plugin.trainer.length_schedule import schedule_of, validation_limit
+from ovr_plugin.trainer.node_check import check_nodes
 from ovr_plugin.trainer.rollouts import EMBEDDED, Rollout, rollout_metrics
 
 NAME = "ovr"
@@ -51,6 +52,10 @@ class OVRTrainer(PPOTrainerSync):
         stop_strings_of(config)
         self._prompt_order: dict[str, int] = {}
         super().__init__(config)
+
+    def _setup(self) -> None:
+        check_nodes(self.config)
+        super()._setup()
 
     def fit(self, agent_loop_manager: Any) -> None:
         """Train; the rollout follows this trainer's schedule, which a checkpoint may have set."""

@@ -1,25 +1,31 @@
 """The real thing: both upstream trainers on this machine, judged by what they left behind.
 
-One smoke quickstart (cold start, PPO, both checkpoints loaded back) and one more start of PPO that
-resumes it; everything is read from metrics.jsonl, the rollout dump and the checkpoints.
+One smoke quickstart (cold start, PPO, both checkpoints loaded back); a copy of it, set back to its
+first PPO checkpoint, whose worker is killed while it saves the second; and one more start, which
+goes on from there. Everything is read from metrics.jsonl, the rollout dump and the checkpoints.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from ovr_plugin.checkpoint.resume import TRACKER
 from ovr_plugin.data.files import read_jsonl, read_parquet
 from ovr_plugin.data.sample import Sample
-from ovr_plugin.run_folder import RunFolder
+from ovr_plugin.run_folder import RunFolder, read_metrics
 
 pytestmark = pytest.mark.trainer
 
@@ -29,25 +35,33 @@ NEAR_TIE = 0.02  # in logits; a fair choice between two tokens moves by half a p
 CORPORA = Path(__file__).parent.parent / "data" / "rows"
 
 
-def quickstart(out: Path, *arguments: str) -> str:
-    command = [
-        str(Path(sys.executable).with_name("ovr")),
-        "quickstart",
-        "--smoke",
-        "--out",
-        str(out),
-    ]
+def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [str(Path(sys.executable).with_name("ovr")), "quickstart", "--smoke"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "OVR_"))}
-    process = subprocess.run(
-        [*command, "--corpora", str(CORPORA), *arguments],
+    return subprocess.Popen(
+        [*command, "--out", str(out), "--corpora", str(CORPORA), *arguments],
         env=environment,
         cwd=out.parent,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=1200,
     )
-    assert process.returncode == 0, process.stdout[-6000:] + process.stderr[-2000:]
-    return process.stdout
+
+
+def quickstart(out: Path, *arguments: str) -> str:
+    with start(out, *arguments) as process:
+        output = end(process)
+    assert process.returncode == 0, output[-6000:]
+    return output
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Its output, when it has ended; interrupted, it ends its trainer as well."""
+    try:
+        return process.communicate(timeout=1200)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        raise
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +83,38 @@ def metrics(run: RunFolder) -> dict[str, list[dict]]:
 
 
 @pytest.fixture(scope="module")
-def resumed(run: RunFolder, metrics: dict) -> list[dict]:
-    """Records of a second start that was asked for more PPO iterations."""
-    output = quickstart(run.root, "--ppo-steps", str(N_STEPS + N_MORE))
-    assert f"going on after iteration {N_STEPS}" in output
+def killed(run: RunFolder, metrics: dict, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A copy of the run as it was after one PPO iteration; its worker died saving the second."""
+    copy = RunFolder(tmp_path_factory.mktemp("killed") / "run")
+    shutil.copytree(run.root, copy.root)
+    checkpoints = copy.checkpoints("ppo")
+    for step in range(2, N_STEPS + 1):
+        shutil.rmtree(checkpoints / f"global_step_{step}")
+    (checkpoints / TRACKER).write_text("1")
+    with start(copy.root) as process:
+        while process.poll() is None and not (checkpoints / "global_step_2" / "actor").exists():
+            time.sleep(0.002)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "WorkerDict" in " ".join(child.cmdline())
+        ]
+        for worker in workers:
+            worker.kill()
+        output = end(process)
+    assert len(workers) == 1, output[-6000:]
+    assert process.returncode == 1
+    assert "the trainer ended with status" in output  # by itself, and with the end of its log
+    return copy
+
+
+@pytest.fixture(scope="module")
+def resumed(killed: RunFolder) -> RunFolder:
+    """The copy, started again and asked for more PPO iterations."""
+    output = quickstart(killed.root, "--ppo-steps", str(N_STEPS + N_MORE))
+    assert "going on after iteration" in output
     assert output.count("there already") == 3  # data, model, cold start
-    return [record for record in read_jsonl(run.metrics) if record["stage"] == "ppo"]
+    return killed
 
 
 def test_the_cold_start_learns(metrics):
@@ -254,26 +294,53 @@ def test_the_run_folder_holds_what_was_promised(run):
     assert "-m verl.trainer.main_ppo" in console
 
 
-def test_a_resumed_run_continues_at_the_right_step(resumed, metrics):
+NOT_OF_THE_TRAINING = ("timing_", "perf/", "training/epoch", "val-")
+
+
+def test_a_killed_run_goes_on_from_its_last_complete_checkpoint(killed, resumed):
+    """Killed while it saved iteration 2: that one is made again."""
+    [*_, before, after] = sorted(killed.logs.glob("ppo_*.jsonl"))
+    assert [step for step, _ in read_metrics(before) if step > 1] == []
+    steps = [step for step, values in read_metrics(after) if "actor/lr" in values]
+    assert steps == list(range(2, N_STEPS + N_MORE + 1))
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
+    """Same rows, same responses, same weights; equal but for the rounding of another batching."""
+    [*_, after] = sorted(resumed.logs.glob("ppo_*.jsonl"))
+    theirs = {step: values for step, values in read_metrics(after) if "actor/lr" in values}
+    ours = {record["step"]: record for record in metrics["ppo"]}
+    for step in range(2, N_STEPS + 1):
+        responses = [
+            {(r["row_id"], r["response"], r["score"]) for r in read_jsonl(folder / f"{step}.jsonl")}
+            for folder in (run.rollouts, resumed.rollouts)
+        ]
+        assert responses[0] == responses[1]
+        names = {name for name in theirs[step] if not name.startswith(NOT_OF_THE_TRAINING)}
+        assert {"critic/vf_loss", "actor/grad_norm", "ovr/reward/all"} <= names
+        for name in names:
+            expected = pytest.approx(ours[step][name], rel=1e-3, abs=1e-5)
+            assert theirs[step][name] == expected, (step, name)
+
+
+def test_a_resumed_run_trains_on(resumed, metrics):
     before = {record["step"]: record for record in metrics["ppo"]}
-    after = {record["step"]: record for record in resumed}
-    assert sorted(after) == list(range(N_STEPS + N_MORE + 1))
-    for step in range(1, N_STEPS):
-        assert after[step] == before[step]  # kept, not trained again
-    for step in range(N_STEPS + 1, N_STEPS + N_MORE + 1):
-        assert after[step]["training/global_step"] == step
+    records = [record for record in read_jsonl(resumed.metrics) if record["stage"] == "ppo"]
+    assert [record["step"] for record in records] == list(range(N_STEPS + N_MORE + 1))
+    for record in records[N_STEPS + 1 :]:
+        assert record["training/global_step"] == record["step"]
         # The warm-up goes on; a restarted schedule would begin at 0 again.
-        assert after[step]["actor/lr"] > before[N_STEPS]["actor/lr"] > 0
-        assert after[step]["training/rollout_probs_diff_max"] < 5e-3
+        assert record["actor/lr"] > before[N_STEPS]["actor/lr"] > 0
+        assert record["training/rollout_probs_diff_max"] < 5e-3
 
 
-def test_checkpoints_of_the_trainer_are_averaged_directly(run, resumed, tmp_path):
+def test_checkpoints_of_the_trainer_are_averaged_directly(resumed, tmp_path):
     """The shards of two iterations, without an export, into a model that transformers loads."""
     from transformers import AutoModelForImageTextToText
 
     from ovr_plugin.checkpoint.average import average
 
-    steps = [run.checkpoints("ppo") / f"global_step_{n}" for n in (N_STEPS, N_STEPS + N_MORE)]
+    steps = [resumed.checkpoints("ppo") / f"global_step_{n}" for n in (N_STEPS, N_STEPS + N_MORE)]
     out = average(steps, tmp_path / "average", dtype="float32")
     found = AutoModelForImageTextToText.from_pretrained(out).state_dict()
     states = [

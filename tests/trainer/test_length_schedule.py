@@ -79,7 +79,7 @@ def test_validation_has_its_own_limit():
 
 @pytest.mark.parametrize("limit", [0, 65, "32", True, 3.5])
 def test_a_bad_validation_limit_is_refused(limit):
-    with pytest.raises(ValueError, match="validation_response_length=.*from 1 to .*=64"):
+    with pytest.raises(ValueError, match=r"validation_response_length=.*from 1 to .*=64"):
         validation_limit(config(validation_response_length=limit))
 
 
@@ -138,7 +138,7 @@ def test_a_resumed_run_lengthens_where_the_uninterrupted_does(interrupted_after)
 
 
 def test_a_checkpoint_of_another_schedule_is_refused():
-    with pytest.raises(ValueError, match="iteration 50 was saved without ovr.length_plateau"):
+    with pytest.raises(ValueError, match=r"iteration 50 was saved without ovr.length_plateau"):
         plateau().restore(50, {})
     with pytest.raises(ValueError, match=r"went through lengths \[8, 24\], .* \[8, 16, 64\]"):
         plateau().restore(50, {"stages": [[1, 8], [20, 24]], "observed": []})

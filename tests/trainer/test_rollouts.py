@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -46,7 +47,7 @@ MIXED = [
     rollout("text", "toy_text", "correct", 60, key="b_c_0_0"),
     rollout("image", "puzzlevqa", "truncated", 100, truncated=True, key="d_0_0"),
 ]
-PER_GROUP = ("no_answer", "pass_at_n", "all_right")
+PER_GROUP = ("no_answer", "pass_at_n", "all_right", "repetition", "reflection_words")
 
 
 def test_means_by_modality_source_and_outcome():
@@ -58,6 +59,9 @@ def test_means_by_modality_source_and_outcome():
             "ovr/rows/all": 4,
             "ovr/rows/text": 3,
             "ovr/rows/image": 1,
+            "ovr/rows/source/orz": 2,
+            "ovr/rows/source/toy_text": 1,
+            "ovr/rows/source/puzzlevqa": 1,
             "ovr/reward/all": 0.5,
             "ovr/reward/text": 2 / 3,
             "ovr/reward/image": 0.0,
@@ -72,6 +76,13 @@ def test_means_by_modality_source_and_outcome():
             "ovr/response_length/source/puzzlevqa": 100.0,
             "ovr/response_length/right": 35.0,
             "ovr/response_length/wrong": 60.0,
+            "ovr/response_length/right/text": 35.0,
+            "ovr/response_length/wrong/text": 20.0,
+            "ovr/response_length/wrong/image": 100.0,
+            "ovr/response_length/right/source/orz": 10.0,
+            "ovr/response_length/wrong/source/orz": 20.0,
+            "ovr/response_length/right/source/toy_text": 60.0,
+            "ovr/response_length/wrong/source/puzzlevqa": 100.0,
             "ovr/truncated/all": 0.25,
             "ovr/truncated/text": 0.0,
             "ovr/truncated/image": 1.0,
@@ -81,6 +92,13 @@ def test_means_by_modality_source_and_outcome():
             "ovr/outcome/correct": 2,
             "ovr/outcome/wrong": 1,
             "ovr/outcome/truncated": 1,
+            "ovr/outcome_of/text/correct": 2,
+            "ovr/outcome_of/text/wrong": 1,
+            "ovr/outcome_of/image/truncated": 1,
+            "ovr/outcome_of/source/orz/correct": 1,
+            "ovr/outcome_of/source/orz/wrong": 1,
+            "ovr/outcome_of/source/toy_text/correct": 1,
+            "ovr/outcome_of/source/puzzlevqa/truncated": 1,
         }
     )
 
@@ -99,6 +117,25 @@ def test_prompts_are_counted_apart_from_their_samples():
         assert metrics[f"ovr/all_right/{name}"] == pytest.approx(1 / 3)
         assert metrics[f"ovr/no_answer/{name}"] == pytest.approx(0.1)
         assert metrics[f"ovr/reward/{name}"] == pytest.approx(0.5)
+
+
+def test_scores_of_the_text_are_means_of_each_group():
+    group = [
+        replace(MIXED[0], repetition=0.5, reflection_words=4),
+        replace(MIXED[1], repetition=0.1, reflection_words=0),
+        replace(MIXED[3], repetition=0.9, reflection_words=1),
+    ]
+    metrics = rollout_metrics(group)
+    for name, repetition, words in (("all", 0.5, 5 / 3), ("text", 0.3, 2), ("image", 0.9, 1)):
+        assert metrics[f"ovr/repetition/{name}"] == pytest.approx(repetition)
+        assert metrics[f"ovr/reflection_words/{name}"] == pytest.approx(words)
+
+
+def test_every_tracker_can_take_the_metrics():
+    """Plain numbers; names as MLflow, the strictest, has them (others take any text)."""
+    for name, value in rollout_metrics(MIXED, n_padding=1).items():
+        assert type(value) in (int, float), name
+        assert re.fullmatch(r"[/\w.\- :]+", name), name
 
 
 def test_nothing_is_said_of_empty_groups():
@@ -149,6 +186,7 @@ def put(queue, tokenizer):
         extra = {"turn_scores": [], "tool_rewards": []}
         extra |= {"truncated": row.pop("truncated", False)}
         extra |= {} if reward is None else {"reward_extra_info": reward}
+        extra |= row.pop("scores", {})
         output = AgentLoopOutput(
             prompt_ids=tokenizer.encode(prompt),
             response_ids=[*tokenizer.encode(response), tokenizer.eos_token_id],
@@ -161,6 +199,7 @@ def put(queue, tokenizer):
             "data_source": "toy",
             "reward_model": {"style": "rule", "ground_truth": "2"},
             "extra_info": {"modality": modality, "id": f"toy/0#{key}", "choices": None},
+            "raw_prompt": [{"role": "user", "content": prompt}],
         }
         queue.rows[key] = {**output.as_dict(), **fields, **row}
         return key
@@ -207,6 +246,22 @@ def test_rows_are_read_as_the_queue_gives_them(put, tokenizer):
     )
     assert (image.data_source, image.modality, image.reference) == ("puzzlevqa", "image", "red")
     assert (image.outcome, image.score, image.truncated) == ("truncated", 0.0, True)
+
+
+def test_pictures_and_scores_of_the_text_are_in_the_record(put, tokenizer):
+    parts = [
+        {"type": "image", "image": "pictures/1.png", "max_pixels": 9},
+        {"type": "text", "text": "x"},
+        {"type": "image", "image": b"png"},
+    ]
+    put(
+        *("a_0_0", "x", "red", "image", {"score": 1.0}),
+        raw_prompt=[{"role": "system", "content": "s"}, {"role": "user", "content": parts}],
+        scores={"repetition": 0.25, "reflection_words": 2},
+    )
+    [row] = read_rollouts(batch_of("a_0_0"), tokenizer, 1)
+    assert row.images == ["pictures/1.png", "embedded"]
+    assert (row.repetition, row.reflection_words) == (0.25, 2)
 
 
 def test_a_single_row_and_rows_of_equal_length(put, tokenizer):

@@ -48,5 +48,5 @@ def test_a_long_period_is_found_by_doubling():
 
 
 def test_reflection_words_are_orzs():
-    text = "wait, is it? Wait, recheck, recheck\nrecheck. retrying; alternatively, however, howevery"
+    text = "wait, is it? Wait, recheck, recheck\nrecheck. retrying; alternatively, however, how"
     assert text_scores(text)["reflection_words"] == 1 + 2 + 1 + 1 + 1
