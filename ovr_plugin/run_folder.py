@@ -1,8 +1,7 @@
 """The folder of one run: where each thing lies, and one ``metrics.jsonl`` over stages and restarts.
 
 Each start of a trainer logs into a file of its own under ``logs/``, and ``metrics.jsonl`` is made
-anew from all of them. A step logged twice (done again after a crash) counts as its last start logged
-it.
+anew from all of them. A step logged twice (done again after a crash) counts as it was logged last.
 """
 
 from __future__ import annotations

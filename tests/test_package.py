@@ -25,6 +25,7 @@ IMPORT_VERL = {
     "reward/verl_manager.py",
     "trainer/__init__.py",
     "trainer/agent_loop.py",
+    "trainer/checkpoint_callback.py",
     "trainer/engine.py",
     "trainer/engine_config.py",
     "trainer/ppo_trainer.py",

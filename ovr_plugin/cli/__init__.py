@@ -7,6 +7,7 @@ import typer
 from ovr_plugin.cli.average import average
 from ovr_plugin.cli.doctor import doctor
 from ovr_plugin.cli.grade import grade as grade_command
+from ovr_plugin.cli.loss import loss
 from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(doctor)
 app.command()(quickstart_command)
 app.command()(average)
+app.command()(loss)
 app.command()(pack)
 app.command("grade")(grade_command)
 app.command()(serve_reward)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from verl.utils import tracking
+
+from ovr_plugin.run_folder import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +134,57 @@ def test_an_unusable_trl_no_longer_breaks_verls_patch(monkeypatch, patched_model
         monkey_patch.apply_monkey_patch(patched_model, use_remove_padding=False)
     trl_import.apply(monkey_patch)
     monkey_patch.apply_monkey_patch(patched_model, use_remove_padding=False)
+
+
+@pytest.mark.parametrize("by", ["path", "root", "neither"])
+def test_metrics_are_appended_where_verl_would_write_them(by, monkeypatch, tmp_path):
+    """Three starts into one file, the second killed while it wrote; through veRL's own Tracking."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("VERL_FILE_LOGGER_PATH", "VERL_FILE_LOGGER_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    if by == "path":
+        monkeypatch.setenv("VERL_FILE_LOGGER_PATH", str(tmp_path / "some" / "where.jsonl"))
+    elif by == "root":
+        monkeypatch.setenv("VERL_FILE_LOGGER_ROOT", str(tmp_path / "root"))
+
+    def log(step: int) -> Path:
+        tracker = tracking.Tracking("ovr", "ppo", ["file"], {})
+        tracker.log({"ovr/reward/all": np.float32(0.25), "ovr/rows/all": step}, step=step)
+        tracker.finish()
+        return Path(tracker.logger["file"].filepath)
+
+    path = log(1)
+    assert (
+        path.resolve()
+        == {
+            "path": tmp_path / "some" / "where.jsonl",
+            "root": tmp_path / "root" / "ovr" / "ppo.jsonl",
+            "neither": tmp_path / "ovr" / "ppo.jsonl",
+        }[by]
+    )
+    with path.open("a") as file:
+        file.write('{"step": 2, "da')
+    with pytest.warns(UserWarning, match="torn last line"):
+        log(2)
+    log(3)
+    assert [(step, values["ovr/rows/all"]) for step, values in read_metrics(path)] == [
+        (1, 1),
+        (2, 2),
+        (3, 3),
+    ]
+
+
+def test_tensorboard_gets_every_metric_as_well(monkeypatch, tmp_path):
+    """A tracker with files to look into; all of veRL's are handed the same numbers."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("TENSORBOARD_DIR", str(tmp_path))
+    tracker = tracking.Tracking("ovr", "ppo", ["tensorboard"], {})
+    metrics = {"ovr/reward/source/a-b.c": 0.5, "ovr/outcome_of/text/correct": 3}
+    tracker.log(metrics, step=7)
+    tracker.finish()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    found = {name: events.Scalars(name)[0] for name in events.Tags()["scalars"]}
+    assert {name: (event.step, event.value) for name, event in found.items()} == {
+        name: (7, value) for name, value in metrics.items()
+    }

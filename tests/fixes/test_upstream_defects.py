@@ -69,6 +69,14 @@ from verl.utils import distributed
 backend = 'f"cpu:gloo,{get_device_name()}:{get_nccl_backend()}"'
 found["gloo"] = inspect.getsource(distributed).count(backend)
 
+# a metrics file that is there already
+import os
+from verl.utils import tracking
+metrics = pathlib.Path(sys.argv[2])
+os.environ["VERL_FILE_LOGGER_PATH"] = str(metrics)
+tracking.FileLogger("project", "experiment").finish()
+found["file logger"] = metrics.read_text()
+
 # vLLM's CPU build drops the weights that veRL writes to
 linear = pathlib.Path(__import__("importlib.util").util.find_spec("vllm").origin).parent
 found["vllm"] = (linear / "model_executor/layers/linear.py").read_text().count("remove_weight=True")
@@ -77,8 +85,10 @@ print("FOUND" + json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found(run_python, tiny_model_dir) -> dict:
-    process = run_python(PROBE, str(tiny_model_dir), VERL_USE_EXTERNAL_PLUGINS="none")
+def found(run_python, tiny_model_dir, tmp_path_factory) -> dict:
+    metrics = tmp_path_factory.mktemp("logs") / "metrics.jsonl"
+    metrics.write_text('{"step": 1, "data": {}}\n')
+    process = run_python(PROBE, str(tiny_model_dir), str(metrics), VERL_USE_EXTERNAL_PLUGINS="none")
     [line] = [x for x in process.stdout.splitlines() if x.startswith("FOUND")] or [""]
     assert line, process.stderr[-3000:]
     return json.loads(line.removeprefix("FOUND"))
@@ -108,6 +118,10 @@ def test_b5_nothing_reads_freeze_vision_tower(found):
 
 def test_gloo_backend_is_named_twice(found):
     assert found["gloo"] == 2, "changed: see whether fixes/gloo_backend.py can go"
+
+
+def test_the_file_logger_empties_its_file(found):
+    assert found["file logger"] == "", "fixed: drop fixes/file_logger.py"
 
 
 def test_vllm_cpu_drops_linear_weights(found):

@@ -14,6 +14,8 @@ FOLDER = Path(ovr_plugin.config.__file__).parent / "ovr"
 RECIPES = sorted(path.stem for path in FOLDER.rglob("*.yaml") if not path.stem.startswith("_"))
 PPO = [name for name in RECIPES if name.startswith("ppo")]
 SFT = [name for name in RECIPES if name.startswith("sft")]
+OF_ORZ = "ppo_7b_orz"  # ORZ's own numbers
+PAPERS = [name for name in PPO if name != OF_ORZ]
 
 
 # Keys that veRL's YAML files lack: read by us, by a dataclass of veRL's, or by Ray and vLLM.
@@ -90,7 +92,7 @@ def test_sft_recipe_passes_verls_dataclasses(recipe, tiny_model_dir):
     assert engine.freeze_vision_tower is True
 
 
-@pytest.mark.parametrize("recipe", PPO)
+@pytest.mark.parametrize("recipe", PAPERS)
 def test_what_the_paper_says_of_ppo_reaches_what_verl_reads(recipe, tiny_model_dir):
     """OVR 3.2, 4.1, B, read off the objects that veRL's trainer and engines use."""
     from verl.utils.config import omega_conf_to_dataclass
@@ -140,13 +142,100 @@ def test_sizes_of_the_7b_run(tiny_model_dir):
     critic = omega_conf_to_dataclass(config.critic)
     assert (actor.optim.lr, critic.optim.lr) == (1e-6, 5e-6)
     assert (actor.optim.lr_warmup_steps, critic.optim.lr_warmup_steps) == (50, 50)
-    longest = config.data.max_prompt_length + config.data.max_response_length
-    assert longest <= config.actor_rollout_ref.rollout.max_model_len
-    # veRL asserts that a micro-batch's budget, over the sequence-parallel ranks, holds one sample.
-    assert longest <= actor.ppo_max_token_len_per_gpu * actor.engine.ulysses_sequence_parallel_size
-    assert longest <= (
-        critic.ppo_infer_max_token_len_per_gpu * critic.engine.ulysses_sequence_parallel_size
+
+
+NAMES = {"trainer.experiment_name", "ray_kwargs.ray_init.runtime_env.env_vars.OVR_RECIPE"}
+DIFFERENCES = {
+    OF_ORZ: {
+        "data.train_batch_size": 128,
+        "data.max_response_length": 8000,
+        "actor_rollout_ref.rollout.n": 64,
+        "actor_rollout_ref.rollout.max_model_len": 10048,
+        "critic.ppo_mini_batch_size": 16,
+        "critic.cliprange_value": 0.2,
+        "critic.fsdp.value_head_init": "orz_normal",
+        "trainer.total_training_steps": None,
+        "trainer.total_epochs": 20,
+        "trainer.save_freq": 50,
+        "trainer.test_freq": 10,
+        "ovr.length_schedule": None,
+        "ovr.stop_strings": ["User:", "Human:", "Assistant:", "</answer>"],
+    },
+    "ppo_7b_perception": {
+        "data.max_prompt_length": 4096,
+        "data.max_pixels": 2007040,
+        "data.max_response_length": 8192,
+        "actor_rollout_ref.rollout.max_model_len": 12288,
+        "ovr.length_schedule": None,
+    },
+    "ppo_3b": {
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": 26624,
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": 2,
+        "critic.ppo_infer_max_token_len_per_gpu": 26624,
+        "critic.fsdp.ulysses_sequence_parallel_size": 2,
+    },
+}
+
+
+def test_every_variant_of_the_7b_run_is_known():
+    assert set(DIFFERENCES) | {"ppo_7b", "ppo_tiny"} == set(PPO)
+
+
+@pytest.mark.parametrize("recipe", DIFFERENCES)
+def test_a_variant_differs_from_the_7b_run_in_this_alone(recipe):
+    base, variant = (
+        {key: OmegaConf.select(config, key) for key in _leaves(config)}
+        for config in (composed(name) for name in ("ppo_7b", recipe))
     )
+    assert base.keys() == variant.keys()
+    differing = {key: value for key, value in variant.items() if base[key] != value}
+    assert {key for key in NAMES if differing.pop(key) == recipe} == NAMES
+    # What veRL derives from others by interpolation is not the recipe's own.
+    derived = ("actor_rollout_ref.actor.ppo_mini_batch_size", "rollout.prompt_length")
+    own = {k: v for k, v in differing.items() if not k.endswith((*derived, "response_length"))}
+    own |= {k: v for k, v in differing.items() if k == "data.max_response_length"}
+    assert own == DIFFERENCES[recipe]
+
+
+@pytest.mark.parametrize("recipe", PPO)
+def test_every_length_fits_the_engine_and_a_micro_batch(recipe, tiny_model_dir):
+    from verl.utils.config import omega_conf_to_dataclass
+
+    from ovr_plugin.trainer.agent_loop import stop_strings_of
+    from ovr_plugin.trainer.checkpoint_callback import OVRCheckpointCallback
+    from ovr_plugin.trainer.length_schedule import schedule_of, validation_limit
+
+    config = ppo(recipe, tiny_model_dir)
+    longest = config.data.max_prompt_length + config.data.max_response_length
+    assert schedule_of(config).limit_at(10**6) == config.data.max_response_length
+    assert validation_limit(config) == config.data.max_response_length
+    assert longest <= config.actor_rollout_ref.rollout.max_model_len
+    stop_strings_of(config)
+    OVRCheckpointCallback(config)
+    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    critic = omega_conf_to_dataclass(config.critic)
+    # veRL asserts that a micro-batch's budget, over the sequence-parallel ranks, holds one sample.
+    for budget, engine in (
+        (actor.ppo_max_token_len_per_gpu, actor.engine),
+        (critic.ppo_infer_max_token_len_per_gpu, critic.engine),
+    ):
+        assert longest <= budget * engine.ulysses_sequence_parallel_size
+
+
+def test_the_7b_run_keeps_what_its_average_needs(tiny_model_dir):
+    from ovr_plugin.trainer.checkpoint_callback import OVRCheckpointCallback
+
+    config = ppo("ppo_7b", tiny_model_dir)
+    kept = OVRCheckpointCallback(config).retention
+    assert [step for step in range(1, 901) if kept.keeps_weights(step)] == list(range(50, 901, 50))
+
+
+def test_the_plateau_is_one_setting_away(tiny_model_dir):
+    from ovr_plugin.trainer.length_schedule import schedule_of
+
+    config = ppo("ppo_7b", tiny_model_dir, "ovr.length_plateau={window:3,min_growth:0.05}")
+    schedule = schedule_of(config)
+    assert (schedule.lengths, schedule.window) == ([24576, 32768, 49152], 3)
 
 
 def test_sizes_of_the_7b_cold_start():

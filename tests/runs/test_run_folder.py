@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ovr_plugin.data.files import read_jsonl
 from ovr_plugin.checkpoint.resume import TRACKER
+from ovr_plugin.data.files import read_jsonl
 from ovr_plugin.run_folder import RunFolder, read_metrics
 
 
