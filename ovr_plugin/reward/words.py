@@ -99,9 +99,11 @@ _ALIASES = {
 _NAMES = frozenset(_ALIASES.values())
 # Folded; what algebra knows how to compare with intervals and conditions.
 _REALS = frozenset(
-    ("all real numbers", "all reals", "all real number", "set of all real numbers")
-    + ("set of real numbers", "real numbers", "reals", "any real number", "every real number")
-    + ("全体实数", "所有实数", "一切实数", "任意实数", "实数集", "实数")
+    [
+        *("all real numbers", "all real number", "all reals", "reals", "real numbers"),
+        *("set of all real numbers", "set of real numbers", "any real number", "every real number"),
+        *("全体实数", "所有实数", "一切实数", "任意实数", "实数集", "实数"),
+    ]
 )
 MAX_REALS_CHARS = 40
 

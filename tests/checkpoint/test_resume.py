@@ -94,9 +94,7 @@ def test_what_a_crash_of_the_machine_left_is_skipped_and_named(run, damage, name
 def test_a_run_whose_checkpoints_are_all_broken_does_not_begin_anew(run):
     for step in (9, 10, 20):
         cut(run / f"global_step_{step}" / "data.pt")
-    with pytest.raises(
-        CheckpointError, match=r"names step 20, but no .*resume_mode=dis"
-    ):
+    with pytest.raises(CheckpointError, match=r"names step 20, but no .*resume_mode=dis"):
         last_complete(run, SAVED)
 
 

@@ -33,7 +33,7 @@ def launch(tmp_path):
     # One task after the other on "nodes", as srun would at once.
     program(
         "srun",
-        'while [[ $1 == --* ]]; do shift; done\nfor SLURM_PROCID in 1 0; do\n'
+        "while [[ $1 == --* ]]; do shift; done\nfor SLURM_PROCID in 1 0; do\n"
         'export SLURM_PROCID; "$@" || exit 1\ndone',
     )
 
