@@ -101,7 +101,9 @@ def ends_in_stop_string(
 def request_seed(seed: Any, iteration: Any, index: Any, session_id: Any) -> int:
     """Return the seed of one response: the same in a resumed run, another for every other one."""
     name = f"{seed}/{iteration}/{index}/{session_id}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) >> 1  # vLLM's is signed
+    return (
+        int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") >> 1
+    )  # vLLM's is signed
 
 
 def eos_token_ids(tokenizer: Any, model_path: str) -> frozenset[int]:

@@ -117,15 +117,25 @@ class OVRTrainer(PPOTrainerSync):
         self, batch: Any, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
-        # Decoding 8192 long responses takes tens of seconds; only the dump needs their text.
-        tokenizer = self.tokenizer if self.config.trainer.get("rollout_data_dir") else None
-        self._rollouts = read_rollouts(batch, tokenizer, global_steps)
-        metrics.update(rollout_metrics(self._rollouts, len(batch.keys) - len(self._rollouts)))
+        self._rows = fetch_rows(batch, with_pictures=bool(self.config.trainer.rollout_data_dir))
+        rollouts = [_rollout(None, global_steps, *row) for row in self._rows]
+        metrics.update(rollout_metrics(rollouts, len(batch.keys) - len(rollouts)))
 
     def _log_rollout_data(self, batch: Any, timing_raw: dict, rollout_data_dir: str) -> None:
-        """Write ``<rollout_data_dir>/<step>.jsonl``, one `Rollout` a line, in the order of keys."""
-        records = sorted((r.to_record() for r in self._rollouts), key=lambda record: record["key"])
-        write_jsonl(Path(rollout_data_dir) / f"{self.global_steps}.jsonl", records)
+        """Write ``<rollout_data_dir>/<step>.jsonl``, one `Rollout` a line, in the order of keys.
+
+        In veRL's thread for dumps: decoding 8192 long responses takes a minute, and the next
+        iteration need not wait for it. What goes wrong there is raised by a later dump or the end.
+        """
+        path = Path(rollout_data_dir) / f"{self.global_steps}.jsonl"
+        done = [future for future in self._dump_futures if future.done()]
+        for future in done:
+            future.result()
+            self._dump_futures.remove(future)
+        rows, tokenizer, step = self._rows, self.tokenizer, self.global_steps
+        self._dump_futures.append(
+            self._dump_executor.submit(write_dump, path, rows, tokenizer, step)
+        )
 
 
 def register_ppo_trainer() -> None:
@@ -148,10 +158,12 @@ def in_dispatch_order(keys: Sequence[str], prompt_order: Mapping[str, int]) -> l
     return sorted(range(len(keys)), key=rank)
 
 
-def read_rollouts(batch: Any, tokenizer: Any, step: int) -> list[Rollout]:
+def fetch_rows(batch: Any, with_pictures: bool) -> list[tuple[Any, ...]]:
     """Fetch a step's graded responses from the transfer queue; padding rows are left out.
 
-    Without a ``tokenizer`` the texts of prompt and response and the pictures stay empty.
+    Returns:
+        Of each response its key and the values of `FIELDS`, and of ``raw_prompt``
+        ``with_pictures``.
     """
     keys = [
         key
@@ -160,16 +172,30 @@ def read_rollouts(batch: Any, tokenizer: Any, step: int) -> list[Rollout]:
     ]
     if not keys:
         return []
-    fields = [*FIELDS, "raw_prompt"] if tokenizer else FIELDS
+    fields = [*FIELDS, "raw_prompt"] if with_pictures else FIELDS
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-    columns = [list(data[name]) for name in fields]
-    return [_rollout(key, step, tokenizer, *row) for key, *row in zip(keys, *columns, strict=True)]
+    return list(zip(keys, *(list(data[name]) for name in fields), strict=True))
+
+
+def write_dump(path: Path, rows: Sequence[tuple[Any, ...]], tokenizer: Any, step: int) -> None:
+    """Write ``rows`` of `fetch_rows` as records of `Rollout`, in the order of keys."""
+    ordered = sorted(rows, key=lambda row: row[0])
+    write_jsonl(path, (_rollout(tokenizer, step, *row).to_record() for row in ordered))
+
+
+def read_rollouts(batch: Any, tokenizer: Any, step: int) -> list[Rollout]:
+    """Fetch a step's graded responses with their texts; see `fetch_rows`.
+
+    Without a ``tokenizer`` the texts of prompt and response and the pictures stay empty.
+    """
+    rows = fetch_rows(batch, with_pictures=tokenizer is not None)
+    return [_rollout(tokenizer, step, *row) for row in rows]
 
 
 def _rollout(
-    key: str,
-    step: int,
     tokenizer: Any,
+    step: int,
+    key: str,
     prompt_ids: Any,
     response_ids: Any,
     data_source: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import wait
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -306,6 +307,7 @@ def test_the_trainer_adds_its_metrics_and_dumps_the_rollouts(put, tokenizer, tmp
     put("pad_0_0", "x", "red")
     trainer = object.__new__(OVRTrainer)
     trainer.tokenizer, trainer.global_steps = tokenizer, 3
+    trainer._init_dump_executor()
     trainer.config = OmegaConf.create({"trainer": {"rollout_data_dir": str(tmp_path)}})
     batch = batch_of("b_0_0", "a_0_0", "pad_0_0", padding=["pad_0_0"])
     # veRL's own metrics need a whole trainer.
@@ -320,6 +322,7 @@ def test_the_trainer_adds_its_metrics_and_dumps_the_rollouts(put, tokenizer, tmp
     assert (metrics["ovr/reward/image"], metrics["ovr/reward/text"]) == (1.0, 0.0)
 
     trainer._log_rollout_data(batch, {}, str(tmp_path / "rollouts"))
+    trainer._shutdown_dump_executor()  # as at the end of training
     [file] = (tmp_path / "rollouts").iterdir()
     assert file.name == "3.jsonl"
     records = list(read_jsonl(file))
@@ -333,6 +336,22 @@ def test_the_trainer_adds_its_metrics_and_dumps_the_rollouts(put, tokenizer, tmp
     without_dump = {}
     trainer._compute_metrics(batch, without_dump, {}, 3, 0)
     assert without_dump == metrics
+
+
+def test_a_dump_that_failed_is_not_forgotten(put, tokenizer, tmp_path, monkeypatch):
+    """It runs in a thread; the next dump, or the end of training, raises what it met."""
+    put("a_0_0", "x", "red")
+    trainer = object.__new__(OVRTrainer)
+    trainer.tokenizer, trainer.global_steps = tokenizer, 1
+    trainer.config = OmegaConf.create({"trainer": {"rollout_data_dir": str(tmp_path)}})
+    trainer._init_dump_executor()
+    monkeypatch.setattr(PPOTrainerSync, "_compute_metrics", lambda *_: None)
+    trainer._compute_metrics(batch_of("a_0_0"), {}, {}, 1, 0)
+    (tmp_path / "file").touch()
+    trainer._log_rollout_data(None, {}, str(tmp_path / "file"))
+    wait(trainer._dump_futures)
+    with pytest.raises(FileExistsError):
+        trainer._log_rollout_data(None, {}, str(tmp_path))
 
 
 def test_texts_are_left_out_where_nobody_reads_them(put, tokenizer):
