@@ -5,9 +5,9 @@ usage: python tests/benchmarks/iteration_share.py ROLLOUTS [--model FOLDER] [--r
 
 ROLLOUTS is a run's ``trainer.rollout_data_dir``. Its responses, repeated to the length wanted (OVR
 Fig. 3b: 12k tokens on average), are put where the transfer queue would have them, packed as it
-packs them; what is measured is all that the trainer's process does beside veRL's own work: the order of
-the rows, fetching, metrics, handing over the dump. Printed apart: what other threads and processes
-do meanwhile (the scores of the text in the rollout workers, the dump in a thread).
+packs them; what is measured is all that the trainer's process does beside veRL's own work: the
+order of the rows, fetching, metrics. Printed apart: what other threads and processes do meanwhile
+(the scores of the text in the rollout workers, the dump in a thread).
 
 The paper gives no time of an iteration. 425 s is a low estimate for 16 nodes of 8 H100: 8192
 responses of 12k tokens, 16 FLOP a parameter and token in training (policy and critic, each forward

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -294,7 +295,9 @@ def test_the_run_folder_holds_what_was_promised(run):
     assert "-m verl.trainer.main_ppo" in console
 
 
-NOT_OF_THE_TRAINING = ("timing_", "perf/", "training/epoch", "val-")
+# Times and memory; the distance of two engines' rounding, which is noise itself; validation, which
+# comes at the last step of either run.
+NOT_OF_THE_TRAINING = re.compile(r"timing_|perf/|rollout_corr/|training/rollout_|^val-")
 
 
 def test_a_killed_run_goes_on_from_its_last_complete_checkpoint(killed, resumed):
@@ -316,7 +319,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
             for folder in (run.rollouts, resumed.rollouts)
         ]
         assert responses[0] == responses[1]
-        names = {name for name in theirs[step] if not name.startswith(NOT_OF_THE_TRAINING)}
+        names = {name for name in theirs[step] if not NOT_OF_THE_TRAINING.search(name)}
         assert {"critic/vf_loss", "actor/grad_norm", "ovr/reward/all"} <= names
         for name in names:
             expected = pytest.approx(ours[step][name], rel=1e-3, abs=1e-5)
