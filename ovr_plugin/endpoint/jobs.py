@@ -1,0 +1,133 @@
+"""Rows in, one JSON line per row out: concurrent, resumable to the row, in no particular order.
+
+A row is done once its line is in the file. Started again, done rows are skipped; rows that failed
+are listed in ``<out>.failed.jsonl`` and asked again. Rows are drawn as they are needed, so a file
+of any length costs the same memory, but for eight bytes per row that is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ovr_plugin.data.files import append_jsonl, read_jsonl, write_jsonl
+from ovr_plugin.endpoint.client import RequestFailed
+
+Row = TypeVar("Row")
+
+
+@dataclass
+class Progress:
+    """How far a file is; ``n_before`` were done by an earlier run."""
+
+    n_before: int = 0
+    n_done: int = 0
+    n_failed: int = 0
+
+
+async def run_jobs(
+    rows: Iterable[Row],
+    work: Callable[[Row], Awaitable[dict[str, Any]]],
+    out: str | Path,
+    *,
+    row_id: Callable[[Row], str],
+    concurrency: int,
+    settings: dict[str, Any] | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
+    """Do ``work`` for every row that has no line in ``out`` yet.
+
+    Args:
+        rows: with unique ids; drawn lazily.
+        work: the row's result, to which ``id`` is added; `RequestFailed` skips the row.
+        out: a JSON Lines file; its first line holds the ``settings``.
+        row_id: the name under which a row is found again.
+        concurrency: rows at work at a time.
+        settings: what the results depend on (model, n, ...): a file made with others is refused.
+        on_progress: called after every row.
+
+    Raises:
+        ValueError: ``out`` was made with other settings.
+        Exception: what ``work`` raises beside `RequestFailed` stops the run (`EndpointDown`, a full
+            disk); all rows that were done by then are in the file.
+    """
+    out = Path(out)
+    failed_path = out.with_name(f"{out.name}.failed.jsonl")
+    done = _open(out, settings or {})
+    failed_path.unlink(missing_ok=True)
+    progress = Progress(n_before=len(done))
+    remaining = _remaining(rows, row_id, done)
+
+    async def worker() -> None:
+        for row in remaining:
+            try:
+                result = await work(row)
+            except RequestFailed as error:
+                append_jsonl(failed_path, {"id": row_id(row), "reason": str(error)})
+                progress.n_failed += 1
+            else:
+                append_jsonl(out, {"id": row_id(row), **result})
+                progress.n_done += 1
+            on_progress(progress)
+
+    on_progress(progress)
+    tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return progress
+
+
+def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file that `run_jobs` wrote, without its settings.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    lines = read_jsonl(path)
+    head = next(lines, None)
+    if not isinstance(head, dict) or "settings" not in head:
+        raise ValueError(f"{path}: the first line does not hold the settings of a run")
+    return lines
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings that a file of results was made with; ValueError if it is no such file."""
+    head = next(read_jsonl(path), None)
+    if not isinstance(head, dict) or "settings" not in head:
+        raise ValueError(f"{path}: the first line does not hold the settings of a run")
+    return dict(head["settings"])
+
+
+def _open(out: Path, settings: dict[str, Any]) -> set[int]:
+    """The digests of the rows that ``out`` holds; a new file gets its first line."""
+    if not out.exists() or not out.stat().st_size:
+        write_jsonl(out, [{"settings": settings}])
+        return set()
+    made_with = read_settings(out)
+    if made_with != settings:
+        different = sorted(
+            key
+            for key in {*made_with, *settings}
+            if made_with.get(key, None) != settings.get(key, None)
+        )
+        told = "; ".join(f"{k} was {made_with.get(k)!r}, is {settings.get(k)!r}" for k in different)
+        raise ValueError(f"{out} was made with other settings ({told}); give another file")
+    return {_digest(str(line["id"])) for line in read_results(out)}
+
+
+def _remaining(rows: Iterable[Row], row_id: Callable[[Row], str], done: set[int]) -> Iterator[Row]:
+    for row in rows:
+        if _digest(row_id(row)) not in done:
+            yield row
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
