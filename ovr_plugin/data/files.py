@@ -30,6 +30,7 @@ from ovr_plugin.data.schema import differences
 Record = TypeVar("Record", Sample, ColdStartSample)
 # Small enough that reading one image does not decode hundreds of others.
 ROWS_PER_GROUP = 256
+MAX_FIELD_CHARS = 2**26  # of a CSV file: a picture in base64 is one field
 
 
 @contextmanager
@@ -113,11 +114,15 @@ def read_table(path: str | Path) -> Iterator[dict[str, Any]]:
         raise ValueError(f"not a readable parquet file, from row {row}: {error}") from error
 
 
-def read_csv(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a CSV file with a header; ValueError where it is none."""
+def read_csv(
+    path: str | Path, delimiter: str = ",", header: bool = True
+) -> Iterator[dict[str, Any] | list[str]]:
+    """Yield a CSV file's rows, dicts by its header or else lists; ValueError where it is none."""
+    csv.field_size_limit(MAX_FIELD_CHARS)
     with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         try:
-            yield from csv.DictReader(lines)
+            reader = csv.DictReader if header else csv.reader
+            yield from reader(lines, delimiter=delimiter)
         except csv.Error as error:
             raise ValueError(f"not a readable CSV file: {error}") from error
 

@@ -122,9 +122,15 @@ def json_values(root: Path, file: str) -> Iterator[RawRow | BadRow]:
 
 
 def table(root: Path, file: str) -> Iterator[RawRow | BadRow]:
-    """The rows of a file whose layout its name tells: .jsonl, .json (a list), .parquet or .csv."""
+    """The rows of a file whose layout its name tells; a .json holds a list."""
     kind = Path(file).suffix
-    readers = {".jsonl": json_lines, ".json": json_list, ".parquet": parquet_rows, ".csv": csv_rows}
+    readers = {
+        ".jsonl": json_lines,
+        ".json": json_list,
+        ".parquet": parquet_rows,
+        ".csv": csv_rows,
+        ".tsv": tsv_rows,
+    }
     if kind not in readers:
         yield BadRow(str(root / file), None, f"no table: {kind!r} is none of {', '.join(readers)}")
         return
@@ -139,6 +145,16 @@ def parquet_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
 def csv_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
     """The rows of a CSV file with a header."""
     return _numbered(read_csv(root / file), root, file)
+
+
+def tsv_rows(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    """The rows of a tab-separated file with a header."""
+    return _numbered(read_csv(root / file, delimiter="\t"), root, file)
+
+
+def headless_csv(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+    """The rows of a CSV file without a header, each a list."""
+    return _numbered(read_csv(root / file, header=False), root, file)
 
 
 def _numbered(rows: Iterable[Any], root: Path, file: str) -> Iterator[RawRow | BadRow]:

@@ -1,0 +1,56 @@
+"""Benchmarks by name, one small file each: what is in it is mostly declarations.
+
+A file has ``BENCHMARKS``, one or a few that share their rows' layout. The prompt is the recipe's
+(`ovr_plugin.data.prompt`), as in training; where a benchmark needs a hint in the question, its file
+has it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ovr_plugin.eval.benchmark import Benchmark
+
+# The rows of the paper's tables, in its order.
+TEXT = ("aime24", "aime25", "math500", "gpqa_diamond", "mmlu", "mmlu_pro")
+VISUAL = (
+    *("mathvista", "mathvision", "mathverse", "dynamath", "wemath", "logicvista", "mmmu_pro"),
+    *("charxiv_reasoning", "charxiv_descriptive"),
+)
+PERCEPTION = (
+    *("mmbench_en", "mmbench_cn", "blink", "mmstar", "hallusionbench", "pope", "realworldqa"),
+    *("phyx", "mme", "mmvet"),
+)
+SUITES = {
+    "text": TEXT,
+    "visual": VISUAL,
+    "perception": PERCEPTION,
+    "paper": TEXT + VISUAL + PERCEPTION,
+}
+
+
+def all_benchmarks() -> dict[str, Benchmark]:
+    """Return every benchmark by its name."""
+    found: dict[str, Benchmark] = {}
+    for module in iter_modules(__path__):
+        if module.name[0] != "_":
+            for benchmark in import_module(f"{__name__}.{module.name}").BENCHMARKS:
+                found[benchmark.name] = benchmark
+    return found
+
+
+def get_benchmarks(names: list[str]) -> list[Benchmark]:
+    """Return benchmarks by their names or those of suites, each once.
+
+    Raises:
+        ValueError: naming those that are neither, and what there is.
+    """
+    known = all_benchmarks()
+    wanted = [each for name in names for each in SUITES.get(name, (name,))]
+    if unknown := sorted(set(wanted) - set(known)):
+        raise ValueError(
+            f"no benchmark named {', '.join(unknown)}; there are {', '.join(sorted(known))}, "
+            f"and the suites {', '.join(SUITES)}"
+        )
+    return [known[name] for name in dict.fromkeys(wanted)]
