@@ -6,6 +6,7 @@ import typer
 
 from ovr_plugin.cli.average import average
 from ovr_plugin.cli.doctor import doctor
+from ovr_plugin.cli.evaluate import benchmarks, evaluate
 from ovr_plugin.cli.grade import grade as grade_command
 from ovr_plugin.cli.loss import loss
 from ovr_plugin.cli.pack import pack
@@ -27,3 +28,5 @@ app.command()(pack)
 app.command("grade")(grade_command)
 app.command()(serve_reward)
 app.command()(plan)
+app.command("eval")(evaluate)
+app.command()(benchmarks)

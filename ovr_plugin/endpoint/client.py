@@ -50,11 +50,14 @@ class Completion:
         text: thinking included; where the server returns it apart, inside ``<think>`` tags.
         truncated: it was cut off at the length limit.
         finish_reason: the server's word.
+        n_tokens: of the response, as the server counts them; None where it does not say, or tells
+            several responses' together.
     """
 
     text: str
     truncated: bool = False
     finish_reason: str = ""
+    n_tokens: int | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -325,10 +328,14 @@ def _is_choice(choice: Any) -> bool:
 
 
 def _completions(answer: dict[str, Any]) -> list[Completion]:
-    return [_completion(choice) for choice in answer["choices"]]
+    choices, usage = answer["choices"], answer.get("usage")
+    n_tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    if len(choices) != 1 or not isinstance(n_tokens, int):
+        n_tokens = None
+    return [_completion(choice, n_tokens) for choice in choices]
 
 
-def _completion(choice: dict[str, Any]) -> Completion:
+def _completion(choice: dict[str, Any], n_tokens: int | None) -> Completion:
     """One choice; DeepSeek's API and vLLM's reasoning parsers give the thinking apart."""
     message = choice["message"]
     thinking = message.get("reasoning_content") or message.get("reasoning") or ""
@@ -341,4 +348,4 @@ def _completion(choice: dict[str, Any]) -> Completion:
         content = f"{THINK_OPEN}\n{thinking.strip()}\n" + (
             f"{THINK_CLOSE}\n\n{content.strip()}" if ended else ""
         )
-    return Completion(content, truncated, finish_reason)
+    return Completion(content, truncated, finish_reason, n_tokens)

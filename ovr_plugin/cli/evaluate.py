@@ -1,0 +1,253 @@
+"""``ovr eval`` and ``ovr benchmarks``: a served model's scores; the benchmarks' rows for veRL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ovr_plugin.endpoint.jobs import Progress
+    from ovr_plugin.eval.run import Run
+
+INTERRUPTED = 130
+MODEL, SAMPLING, ROWS = "The served model", "Sampling (recorded in the output)", "Rows"
+NAMES_HELP = "Benchmarks, or text, visual, perception, paper; `ovr benchmarks` lists them."
+DATA_HELP = "Folder with a folder for each benchmark, as published. Without it: the Hub."
+
+
+def evaluate(
+    names: Annotated[list[str], typer.Argument(help=NAMES_HELP)],
+    out: Annotated[Path, typer.Option(help="Folder of results; the same one goes on.")],
+    url: Annotated[
+        str,
+        typer.Option(help="Up to where /chat/completions begins.", rich_help_panel=MODEL),
+    ] = "http://localhost:8000/v1",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Its name; by default the only one served.", rich_help_panel=MODEL),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests in flight.", min=1, rich_help_panel=MODEL)
+    ] = 128,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one response.", min=0.1, rich_help_panel=MODEL)
+    ] = 3600.0,
+    tries: Annotated[int, typer.Option(help="Of one request.", min=1, rich_help_panel=MODEL)] = 8,
+    n: Annotated[
+        int, typer.Option("-n", help="Samples of an item.", min=1, rich_help_panel=SAMPLING)
+    ] = 1,
+    temperature: Annotated[float, typer.Option(min=0.0, rich_help_panel=SAMPLING)] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, rich_help_panel=SAMPLING)] = 1.0,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a response; by default the server's limit.", min=1, rich_help_panel=SAMPLING
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Gives every sample its own; -1: none.", rich_help_panel=SAMPLING)
+    ] = 0,
+    extra: Annotated[
+        str | None,
+        typer.Option(
+            help='JSON for the request: {"top_k": 20}.', metavar="JSON", rich_help_panel=SAMPLING
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help=DATA_HELP, file_okay=False, rich_help_panel=ROWS)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Items of each, chosen by a hash.", min=1, rich_help_panel=ROWS),
+    ] = None,
+    grade_only: Annotated[
+        bool, typer.Option("--grade-only", help="Ask nothing; grade what OUT has.")
+    ] = False,
+) -> None:
+    """Ask a served model benchmarks, grade as the reward does, print the paper's table.
+
+    vllm serve ovr-7b
+
+    ovr eval paper --data data --out runs/eval -n 4
+
+    The same command goes on where it was interrupted; a larger -n adds samples.
+    Exit code 0: every sample was answered. 2: some were not; they are named, and
+    asked again by the same command. 1: nothing can be asked, or nobody answers.
+    """
+    from rich.console import Console
+
+    from ovr_plugin.endpoint import Endpoint, EndpointDown, Sampling
+    from ovr_plugin.eval.benchmarks import get_benchmarks
+    from ovr_plugin.eval.responses import Asking, Questions
+    from ovr_plugin.eval.run import Run
+
+    console = Console(stderr=True)
+    code = 0
+    try:
+        sampling = Sampling(
+            temperature, top_p, max_tokens, None if seed < 0 else seed, _parse_extra(extra)
+        )
+        questions = [Questions(each, data, limit) for each in get_benchmarks(names)]
+        run = Run(questions, Asking(sampling, n), out)
+        if not grade_only:
+            endpoint = Endpoint(
+                url,
+                model,
+                concurrency=concurrency,
+                timeout_s=timeout,
+                n_tries=tries,
+                # A server that is started anew fails all that is in flight.
+                n_failures_down=2 * concurrency + 20,
+            )
+            code = _ask(run, endpoint, console)
+    except EndpointDown as error:
+        _print_error(console, "Stopped", error)
+        code = 1
+    except (OSError, ValueError) as error:
+        _print_error(console, "Not evaluated", error)
+        raise typer.Exit(1) from None
+    _grade(run, console, code)
+
+
+def _parse_extra(extra: str | None) -> dict[str, Any]:
+    try:
+        parsed = json.loads(extra or "{}")
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise typer.BadParameter(f"--extra is not a JSON object: {extra}")
+    return parsed
+
+
+def _ask(run: Run, endpoint: Any, console: Console) -> int:
+    """Ask everything; returns 130 after Ctrl-C, else 0."""
+    import asyncio
+
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        *("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()),
+        "{task.fields[told]}",
+    )
+    tasks: dict[str, Any] = {}
+
+    async def asked() -> None:
+        async with endpoint:
+            await run.ask(endpoint, show)
+
+    with Bar(*columns, console=console) as bar:
+
+        def show(name: str, n_samples: int, so_far: Progress) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=n_samples, told="")
+            failed = f"{so_far.n_failed:,} failed" if so_far.n_failed else ""
+            retries = f"{endpoint.usage.n_retries:,} retries" if endpoint.usage.n_retries else ""
+            told = ", ".join(part for part in (retries, failed) if part)
+            bar.update(tasks[name], completed=so_far.n_before + so_far.n_done, told=told)
+
+        try:
+            asyncio.run(asked())
+        except KeyboardInterrupt:
+            console.print("Interrupted; the same command goes on.")
+            return INTERRUPTED
+    return 0
+
+
+def _grade(run: Run, console: Console, code: int) -> None:
+    from rich.console import Console as StandardOutput
+
+    from ovr_plugin.data.files import read_jsonl
+    from ovr_plugin.eval.paper_table import console_table, notes
+    from ovr_plugin.eval.run import protocol
+
+    with console.status("grading"):
+        results = run.grade()
+    if not results:
+        raise typer.Exit(code or 1)
+    output = StandardOutput()
+    output.print(console_table(results, protocol(results)))
+    for note in notes(results):
+        output.print(f"[dim]{note}[/dim]", highlight=False)
+    output.print(f"[dim]{run.out}/table.md, and what is under it for each benchmark[/dim]")
+    for found in results:
+        name = found["benchmark"]
+        if found["bad rows"]["n"]:
+            console.print(
+                f"{name}: {found['bad rows']['n']:,} rows could not be used, such as "
+                f"{found['bad rows']['examples'][0]}",
+                highlight=False,
+                markup=False,
+            )
+        if found["n_missing"]:
+            failed = run.responses(name).with_name("responses.jsonl.failed.jsonl")
+            console.print(
+                f"{name}: {found['n_missing']:,} samples are missing; {failed}",
+                highlight=False,
+                markup=False,
+            )
+            for line in list(read_jsonl(failed))[:3] if failed.exists() else []:
+                console.print(f"  {line['id']}: {line['reason']}", highlight=False, markup=False)
+            code = code or 2
+    raise typer.Exit(code)
+
+
+def benchmarks(
+    names: Annotated[list[str] | None, typer.Argument(help=NAMES_HELP)] = None,
+    data: Annotated[Path | None, typer.Option(help=DATA_HELP, file_okay=False)] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Write the rows for veRL's data.val_files.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Items of each, chosen by a hash.", min=1)
+    ] = None,
+) -> None:
+    """List the benchmarks, or write their rows as veRL's validation data.
+
+    ovr benchmarks math500 mathvista --data data --parquet val.parquet
+    """
+    from rich.console import Console
+
+    from ovr_plugin.data.files import write_parquet
+    from ovr_plugin.data.sample import Sample, at_place
+    from ovr_plugin.eval.benchmarks import SUITES, get_benchmarks
+    from ovr_plugin.eval.responses import Questions
+
+    console = Console()
+    try:
+        chosen = get_benchmarks(names or [*SUITES["paper"], "mathvision_mini", "mathverse_all"])
+        if parquet is None:
+            console.print(_listing(chosen))
+            return
+        questions = [Questions(each, data, limit) for each in chosen]
+        samples = (item.sample for each in questions for item in each.items())
+        placed = (at_place(sample, index, "test") for index, sample in enumerate(samples))
+        n_rows = write_parquet(parquet, placed, Sample)
+    except (OSError, ValueError) as error:
+        _print_error(Console(stderr=True), "Not written", error)
+        raise typer.Exit(1) from None
+    typer.echo(f"{n_rows:,} rows; validate on them with data.val_files={parquet}")
+
+
+def _listing(chosen: list[Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    for column in ("folder", "Hub", "headline", "license"):
+        table.add_column(column, overflow="fold")
+    for each in chosen:
+        hub = next((source.hub for source in each.sources if source.hub), "")
+        folder = each.folder or each.name
+        table.add_row(each.name, folder, hub, each.scoring.headline, each.license)
+    return table
+
+
+def _print_error(console: Console, head: str, error: Exception) -> None:
+    console.print(f"[bold red]{head}:[/bold red]", end=" ")
+    console.print(str(error), highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,137 @@
+"""Benchmarks asked, graded and written: a folder of results that grows and can be gone on with.
+
+::
+
+    out/<benchmark>/responses.jsonl               every response, appended as it comes
+    out/<benchmark>/responses.jsonl.failed.jsonl  samples without one, and why
+    out/<benchmark>/graded.jsonl                  the same with verdicts: what `ovr score` reads
+    out/<benchmark>/result.json                   scores, rates, tokens, time, settings
+    out/table.md, results.json                    all results of the folder, beside the paper's
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ovr_plugin.data.files import read_json, replacing, write_json
+from ovr_plugin.endpoint import Endpoint
+from ovr_plugin.endpoint.jobs import Progress, read_settings
+from ovr_plugin.eval.grading import grade_responses
+from ovr_plugin.eval.paper_table import markdown
+from ovr_plugin.eval.responses import Asking, Questions, ask
+from ovr_plugin.eval.results import result
+
+N_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation: what is asked, how, and the folder of its results."""
+
+    questions: Sequence[Questions]
+    asking: Asking
+    out: Path
+
+    async def ask(
+        self, endpoint: Endpoint, on_progress: Callable[[str, int, Progress], None]
+    ) -> None:
+        """Ask all benchmarks, one after the other; see `ovr_plugin.eval.responses.ask`.
+
+        ``on_progress`` is called with the benchmark, its number of samples and how far it is.
+        """
+        for questions in self.questions:
+            name = questions.benchmark.name
+            n_samples = sum(1 for _ in questions.items()) * self.asking.n
+            if not n_samples:
+                raise ValueError(f"{name}: no row is an item; {bad_rows(questions)}")
+            progress = Progress()
+            started = time.monotonic()
+            tokens = endpoint.usage.completion_tokens
+            progress = await ask(
+                questions,
+                endpoint,
+                self.asking,
+                self.responses(name),
+                lambda so_far: on_progress(name, n_samples, so_far),  # noqa: B023 - called within
+            )
+            self._add_throughput(
+                name,
+                progress.n_done,
+                time.monotonic() - started,
+                endpoint.usage.completion_tokens - tokens,
+            )
+
+    def grade(self) -> list[dict[str, Any]]:
+        """Grade what there is of every benchmark and write results and table."""
+        found = [
+            self._result(questions)
+            for questions in self.questions
+            if self.responses(questions.benchmark.name).exists()
+        ]
+        everything = sorted(self.out.glob("*/result.json"))
+        results = [read_json(path) for path in everything]
+        write_json(self.out / "results.json", results)
+        with replacing(self.out / "table.md") as path:
+            path.write_text(markdown(results, protocol(results)), encoding="utf-8")
+        return found
+
+    def responses(self, name: str) -> Path:
+        """The file of a benchmark's responses."""
+        return self.out / name / "responses.jsonl"
+
+    def _result(self, questions: Questions) -> dict[str, Any]:
+        name = questions.benchmark.name
+        responses, n = self.responses(name), self.asking.n
+        graded = grade_responses(questions, responses, n, self.out / name / "graded.jsonl")
+        n_items = sum(1 for _ in questions.items())
+        bad = questions.bad_rows()
+        found = {
+            **result(questions.benchmark, graded, n_items, n),
+            "settings": {**read_settings(responses), "n": n, "limit": questions.limit},
+            "bad rows": {
+                "n": len(bad),
+                "reasons": dict(Counter(row.kind for row in bad)),
+                "examples": [str(row) for row in bad[:N_EXAMPLES]],
+            },
+            "throughput": self._throughput(name),
+        }
+        write_json(self.out / name / "result.json", found)
+        return found
+
+    def _add_throughput(self, name: str, n_done: int, seconds: float, tokens: int) -> None:
+        """Wall time and tokens over all runs that went on with the file."""
+        if n_done:
+            before = self._throughput(name)
+            write_json(
+                self.out / name / "throughput.json",
+                {
+                    "responses": before.get("responses", 0) + n_done,
+                    "wall seconds": round(before.get("wall seconds", 0.0) + seconds, 3),
+                    "response tokens": before.get("response tokens", 0) + tokens,
+                },
+            )
+
+    def _throughput(self, name: str) -> dict[str, Any]:
+        path = self.out / name / "throughput.json"
+        return dict(read_json(path)) if path.exists() else {}
+
+
+def bad_rows(questions: Questions) -> str:
+    """Say what was wrong with the rows of a benchmark, for an error."""
+    bad = questions.bad_rows()
+    return f"of {len(bad)} bad rows the first is {bad[0]}" if bad else "there are none"
+
+
+def protocol(results: Sequence[dict[str, Any]]) -> str:
+    """Say in a line how the results were sampled, where they agree on it."""
+    keys = ("model", "temperature", "top_p", "max_tokens", "seed", "n")
+    told = []
+    for key in keys:
+        values = {str(found["settings"].get(key)) for found in results}
+        told.append(f"{key} {values.pop() if len(values) == 1 else 'varies'}")
+    return ", ".join(told)

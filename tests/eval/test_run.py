@@ -1,0 +1,247 @@
+"""`ovr eval` against a server that answers, fails, hangs or talks rubbish: files and numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ovr_plugin.cli import app
+from ovr_plugin.data.files import read_json, read_jsonl
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "endpoint"))
+from fake_server import completion, fake_server
+
+N_ITEMS = 12
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Sums from 1 + 0 on: a problem's answer can be told from its text."""
+    path = tmp_path / "data/math500/test.jsonl"
+    path.parent.mkdir(parents=True)
+    rows = [{"problem": f"What is {i} + 1?", "answer": str(i + 1)} for i in range(N_ITEMS)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path / "data"
+
+
+def number(body: dict) -> int:
+    return int(re.search(r"What is (\d+) ", str(body["messages"]))[1])
+
+
+def right(body: dict, _: int = 0) -> tuple:
+    return 200, completion(f"So \\boxed{{{number(body) + 1}}}")
+
+
+def evaluate(server, data: Path, out: Path, *options: str, names=("math500",)):
+    arguments = ["eval", *names, "--url", server.url, "--data", str(data), "--out", str(out)]
+    return CliRunner().invoke(app, [*arguments, *options])
+
+
+def test_all_right(data, tmp_path):
+    with fake_server(right) as server:
+        ran = evaluate(server, data, tmp_path / "out", "-n", "2", "--temperature", "0.5")
+    assert ran.exit_code == 0, ran.output
+    found = read_json(tmp_path / "out/math500/result.json")
+    assert found["avg@2"] == {"value": 100.0, "low": 100.0, "high": 100.0}
+    assert found["rates"] == {"correct": 100.0}
+    assert found["per item"]["pass@2"]["value"] == found["per item"]["maj@2"]["value"] == 100
+    assert (found["n_items"], found["n_missing"]) == (N_ITEMS, 0)
+    assert found["settings"]["temperature"] == 0.5
+    assert found["settings"]["seed"] == 0
+    assert found["tokens"]["sum"] == 5 * 2 * N_ITEMS
+    assert found["throughput"]["responses"] == 2 * N_ITEMS
+    graded = list(read_jsonl(tmp_path / "out/math500/graded.jsonl"))
+    assert {line["outcome"] for line in graded} == {"correct"}
+    assert len({line["seed"] for line in responses(tmp_path / "out")}) == 2 * N_ITEMS
+    assert {body["seed"] for body in server.bodies} == {
+        line["seed"] for line in responses(tmp_path / "out")
+    }
+    assert all(body["temperature"] == 0.5 for body in server.bodies)
+    table = (tmp_path / "out/table.md").read_text()
+    assert "| MATH500 | 67.4 | - | 95.3 | 100.0 | 100.0 to 100.0 | 12 x 2 |" in table
+    assert "temperature 0.5" in table
+    assert "100.0" in ran.output
+
+
+def responses(out: Path) -> list[dict]:
+    return list(read_jsonl(out / "math500/responses.jsonl"))[1:]
+
+
+def test_seeds_do_not_depend_on_what_was_asked_before(data, tmp_path):
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "one", "-n", "2")
+        evaluate(server, data, tmp_path / "two")
+        evaluate(server, data, tmp_path / "two", "-n", "2")
+    for one, two in zip(
+        *(
+            sorted(responses(tmp_path / name), key=lambda line: line["id"])
+            for name in ("one", "two")
+        ),
+        strict=True,
+    ):
+        assert (one["id"], one["seed"]) == (two["id"], two["seed"])
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "three", "--seed", "-1")
+    assert "seed" not in server.bodies[0]
+
+
+def test_failures_cost_the_samples_they_hit_and_are_named_and_asked_again(data, tmp_path):
+    """Item 3 is refused, 4 hangs, 5 answers rubbish, 6 fails; the others are answered."""
+
+    def behave(body, _):
+        deeds = {
+            3: (400, "too long"),
+            4: server.hang,
+            5: (200, b"<html>rubbish"),
+            6: (500, "out of memory"),
+        }
+        return deeds.get(number(body)) or right(body)
+
+    options = ("--timeout", "0.5", "--tries", "2")
+    with fake_server(behave) as server:
+        ran = evaluate(server, data, tmp_path / "out", *options)
+    assert ran.exit_code == 2, ran.output
+    found = read_json(tmp_path / "out/math500/result.json")
+    assert found["n_missing"] == 4
+    assert found["avg@1"]["value"] == 100
+    failed = list(read_jsonl(tmp_path / "out/math500/responses.jsonl.failed.jsonl"))
+    reasons = {line["id"]: line["reason"] for line in failed}
+    assert "refused: 400" in reasons["math500/test.jsonl#3 sample 0"]
+    assert "timeout" in reasons["math500/test.jsonl#4 sample 0"]
+    assert "rubbish" in reasons["math500/test.jsonl#5 sample 0"]
+    assert "server error: 500" in reasons["math500/test.jsonl#6 sample 0"]
+    assert "4 missing" in (tmp_path / "out/table.md").read_text()
+    assert "4 samples are missing" in ran.output
+    with fake_server(right) as server:
+        again = evaluate(server, data, tmp_path / "out", *options)
+    assert again.exit_code == 0, again.output
+    assert sorted(map(number, server.bodies)) == [3, 4, 5, 6]
+    assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == 0
+
+
+def test_a_dead_endpoint_stops_the_run_and_loses_nothing(data, tmp_path):
+    def behave(body, n_seen):
+        return right(body) if n_seen < 5 else (401, "who are you?")
+
+    with fake_server(behave) as server:
+        ran = evaluate(server, data, tmp_path / "out", "--concurrency", "1")
+    assert ran.exit_code == 1
+    assert "OPENAI_API_KEY" in ran.output
+    assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == N_ITEMS - 5
+    with fake_server(right) as server:
+        assert evaluate(server, data, tmp_path / "out").exit_code == 0
+    assert len(server.bodies) == N_ITEMS - 5
+
+
+def test_truncated_and_unanswered_are_told_apart(data, tmp_path):
+    def behave(body, _):
+        i = number(body)
+        if i < 3:  # cut off after the right box: still 0, as in training
+            return 200, completion(f"\\boxed{{{i + 1}}}", finish_reason="length")
+        return (200, completion("I do not know")) if i < 6 else right(body)
+
+    with fake_server(behave) as server:
+        evaluate(server, data, tmp_path / "out")
+    rates = read_json(tmp_path / "out/math500/result.json")["rates"]
+    assert rates == {"correct": 50.0, "no_answer": 25.0, "truncated": 25.0}
+
+
+def test_the_majority_counts_equal_answers_as_one(data, tmp_path):
+    """Of five samples two are right; wrong ones agree with each other only up to spelling."""
+
+    def behave(body, _):
+        i = number(body)
+        texts = [f"{i + 1}", f"{i + 1}.0", r"\frac{1}{7}", "1/7", "-3"]
+        behave.seen[i] = behave.seen.get(i, -1) + 1
+        return 200, completion(f"\\boxed{{{texts[behave.seen[i]]}}}")
+
+    behave.seen = {}
+    with fake_server(behave) as server:
+        evaluate(server, data, tmp_path / "out", "-n", "5", "--limit", "3")
+    per_item = read_json(tmp_path / "out/math500/result.json")["per item"]
+    assert per_item["pass@1"]["value"] == pytest.approx(40)
+    assert per_item["pass@4"]["value"] == pytest.approx(100)
+    assert per_item["maj@5"]["value"] == pytest.approx(50)  # 2 : 2 : 1
+
+
+def test_other_settings_need_another_folder(data, tmp_path):
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "out")
+        ran = evaluate(server, data, tmp_path / "out", "--temperature", "0.2")
+    assert ran.exit_code == 1
+    assert "temperature was 1.0, is 0.2" in ran.output
+
+
+def test_mistakes_on_the_command_line_are_named(data, tmp_path):
+    with fake_server(right) as server:
+        unknown = evaluate(server, data, tmp_path / "out", names=["maths"])
+        extra = evaluate(server, data, tmp_path / "out", "--extra", "[1]")
+        missing = evaluate(server, data, tmp_path / "out", names=["aime24"])
+        empty = tmp_path / "empty/math500"
+        empty.mkdir(parents=True)
+        (empty / "test.jsonl").write_text('{"problem": "?"}\n')
+        bad = evaluate(server, tmp_path / "empty", tmp_path / "out")
+        serves = evaluate(server, data, tmp_path / "out2", "--grade-only")
+    assert "no benchmark named maths" in unknown.output
+    assert "--extra is not a JSON object" in extra.output
+    assert "aime24: none of" in " ".join(missing.output.split())
+    assert "no row is an item; of 1 bad rows the first is" in " ".join(bad.output.split())
+    assert {ran.exit_code for ran in (unknown, missing, bad, serves)} == {1}
+
+
+def test_a_limit_keeps_units_whole(real_data, tmp_path):
+    from ovr_plugin.eval.benchmarks import all_benchmarks
+    from ovr_plugin.eval.responses import Questions
+
+    questions = Questions(all_benchmarks()["wemath"], real_data, limit=20)
+    items = list(questions.items())
+    assert 17 <= len(items) <= 20
+    problems = {item.facts["problem"] for item in items}
+    for problem in problems:
+        of_it = [item for item in items if item.facts["problem"] == problem]
+        assert len(of_it) == of_it[0].facts["n_steps"] + 1
+    assert [i.id for i in items] == [i.id for i in questions.items()]
+
+
+def test_pictures_are_sent(real_data, tmp_path):
+    with fake_server([(200, completion(r"\boxed{A}"))]) as server:
+        ran = evaluate(server, real_data, tmp_path / "out", "--limit", "2", names=["logicvista"])
+    assert ran.exit_code == 0, ran.output
+    parts = server.bodies[0]["messages"][-1]["content"]
+    assert parts[0]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert "\\boxed{}" in parts[1]["text"]
+
+
+def test_the_rows_as_verl_s_validation_data(data, tmp_path):
+    from ovr_plugin.data.files import read_parquet
+    from ovr_plugin.data.sample import Sample, problems
+
+    command = [
+        "benchmarks",
+        "math500",
+        "--data",
+        str(data),
+        "--parquet",
+        str(tmp_path / "v.parquet"),
+    ]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
+    rows = list(read_parquet(tmp_path / "v.parquet", Sample))
+    assert [row.index for row in rows] == list(range(N_ITEMS))
+    assert {row.data_source for row in rows} == {"math500"}
+    assert [found for row in rows for found in problems(row)] == []
+    command[3] = str(tmp_path / "nowhere")
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 1
+    assert "Not written" in ran.output
+
+
+def test_the_list_of_benchmarks():
+    listed = CliRunner().invoke(app, ["benchmarks"]).output
+    assert "dynamath" in listed
+    assert "mathvision_mini" in listed
