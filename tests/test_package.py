@@ -37,6 +37,7 @@ START_PROCESSES = {
     "cli/machine_checks.py",  # ovr doctor asks the machine's own tools
     "cli/probe.py",  # ... and runs its checks away from this process
     "cli/trainer_process.py",  # the upstream trainers
+    "eval/regrade.py",  # files of responses, graded on all cores
     "reward/processes.py",  # algebra that can be killed
     "reward/zygote.py",
 }

@@ -12,6 +12,7 @@ from ovr_plugin.cli.loss import loss
 from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
+from ovr_plugin.cli.score import score
 from ovr_plugin.cli.serve_reward import serve_reward
 
 app = typer.Typer(
@@ -30,3 +31,4 @@ app.command()(serve_reward)
 app.command()(plan)
 app.command("eval")(evaluate)
 app.command()(benchmarks)
+app.command()(score)

@@ -1,0 +1,189 @@
+"""``ovr score``: responses that somebody produced, graded anew and compared with their labels."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ovr_plugin.cli.grading_settings import read_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ovr_plugin.eval.regrade import Summary, Verdict
+
+INTERRUPTED = 130
+HOW, FIELDS = "How to grade", "Fields (a.b is b within a)"
+UPDATE_EVERY = 256  # rows
+N_SHOWN = 10
+LINES_AT_ONCE = 1024
+
+
+def score(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="JSON Lines or .parquet of responses; samples of lmms-eval; .tsv of VLMEvalKit.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write every verdict there, as JSON Lines.")
+    ] = None,
+    disagreements: Annotated[
+        Path | None, typer.Option(help="Write those that differ from their label there.")
+    ] = None,
+    response_field: Annotated[str | None, typer.Option(rich_help_panel=FIELDS)] = None,
+    reference_field: Annotated[str | None, typer.Option(rich_help_panel=FIELDS)] = None,
+    source_field: Annotated[str, typer.Option(rich_help_panel=FIELDS)] = "data_source",
+    label_field: Annotated[
+        str | None,
+        typer.Option(
+            help="Says whether the response is right.",
+            show_default="label, score, acc, correct, hit, ...",
+            rich_help_panel=FIELDS,
+        ),
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="A recipe or its block ovr.reward.",
+            exists=True,
+            dir_okay=False,
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    answer_tags: Annotated[
+        bool,
+        typer.Option("--answer-tags", help="Without a box, take <answer>.", rich_help_panel=HOW),
+    ] = False,
+    unboxed: Annotated[
+        bool,
+        typer.Option("--unboxed", help="Without either, 'The answer is ...'.", rich_help_panel=HOW),
+    ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="By default one a core.", min=1, rich_help_panel=HOW),
+    ] = None,
+) -> None:
+    """Grade files of responses as the reward does: accuracy by source, outcomes, disagreements.
+
+    ovr score runs/eval/*/graded.jsonl
+
+    ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
+
+    Exit code 0: all rows were graded. 2: some could not be read; they are named.
+    """
+    from rich.console import Console
+
+    from ovr_plugin.data.files import append_jsonl, write_jsonl
+    from ovr_plugin.eval.regrade import Regrade, Summary, regrade
+    from ovr_plugin.reward.rows import REFERENCE_FIELDS, RESPONSE_FIELDS, Fields
+
+    console, errors = Console(), Console(stderr=True)
+    settings = read_settings(policy, answer_tags=answer_tags or None, unboxed=unboxed or None)
+    fields = Fields(
+        (response_field,) if response_field else RESPONSE_FIELDS,
+        (reference_field,) if reference_field else REFERENCE_FIELDS,
+        data_source=source_field,
+    )
+    for path in (out, disagreements):
+        if path is not None:
+            write_jsonl(path, [])
+    summary, started, interrupted = Summary(), time.monotonic(), False
+    waiting: dict[Path, list[Verdict]] = {}
+
+    def write(path: Path | None, verdict: Verdict | None) -> None:
+        """Many lines at a time; the rest when there is no verdict."""
+        if path is None:
+            return
+        lines = waiting.setdefault(path, [])
+        lines += [verdict] if verdict else []
+        if lines and (verdict is None or len(lines) >= LINES_AT_ONCE):
+            append_jsonl(path, *map(asdict, lines))
+            lines.clear()
+
+    with errors.status("grading") as status:
+        try:
+            for file in files:
+                for verdict in regrade(Regrade(file, fields, label_field, settings), processes):
+                    summary.add(verdict)
+                    write(out, verdict)
+                    if verdict.disagrees:
+                        write(disagreements, verdict)
+                    if summary.n_rows % UPDATE_EVERY == 0:
+                        status.update(f"grading {file.name}: {summary.n_rows:,} rows")
+        except KeyboardInterrupt:
+            interrupted = True
+        except (OSError, ValueError, RuntimeError) as error:
+            errors.print("[bold red]Not graded:[/bold red]", end=" ")
+            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+    write(out, None)
+    write(disagreements, None)
+    _print(console, summary, time.monotonic() - started)
+    if interrupted:
+        errors.print("Interrupted: these are the rows until then.")
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(2 if summary.n_unread else 0)
+
+
+def _print(console: Console, summary: Summary, seconds: float) -> None:
+    from rich.table import Table
+
+    total = summary.total()
+    outcomes = [name for name, _ in total.most_common()]
+    table = Table(box=None, pad_edge=False)
+    for column in ("source", "rows", "accuracy", *outcomes):
+        table.add_column(column, justify="left" if column == "source" else "right")
+    rows = sorted(summary.outcomes.items())
+    for source, counts in [*rows, *([("all", total)] if len(rows) > 1 else [])]:
+        accuracy = 100.0 * counts["correct"] / counts.total()
+        told = [f"{counts[name]:,}" if counts[name] else "-" for name in outcomes]
+        table.add_row(_plain(source) or "-", f"{counts.total():,}", f"{accuracy:.2f} %", *told)
+    console.print(table)
+    rate = summary.n_rows / seconds if seconds else 0.0
+    console.print(
+        f"{summary.n_rows:,} rows in {seconds:.1f} s, {rate:,.0f} a second", highlight=False
+    )
+    _print_labels(console, summary)
+    for verdict in summary.unread[:N_SHOWN]:
+        console.print(
+            f"row {verdict.number}: {_plain(verdict.error)}", markup=False, highlight=False
+        )
+    if summary.n_unread:
+        console.print(f"{summary.n_unread:,} rows could not be read")
+
+
+def _print_labels(console: Console, summary: Summary) -> None:
+    labels = summary.labels
+    if not labels:
+        return
+    n_labels = labels.total()
+    stricter, milder = labels[True, False], labels[False, True]
+    agreed = 100.0 * (n_labels - stricter - milder) / n_labels
+    console.print(
+        f"{n_labels:,} labels: {agreed:.2f} % agree; {stricter:,} right there and not here, "
+        f"{milder:,} right here and not there",
+        highlight=False,
+    )
+    for verdict in summary.disagreements[:N_SHOWN]:
+        told = "right" if verdict.label else "wrong"
+        console.print(
+            f"  row {verdict.number}: {told} there, {verdict.outcome} here: "
+            f"{_plain(verdict.answer)!r} for {_plain(verdict.reference)!r}",
+            markup=False,
+            highlight=False,
+        )
+
+
+def _plain(text: str) -> str:
+    """What a model wrote, on one line and printable."""
+    from ovr_plugin.cli.grade_output import printable
+
+    return printable(" ".join(text.split()))[:120]

@@ -1,0 +1,205 @@
+"""A file of responses -> verdicts on all cores: JSON Lines, parquet or TSV, in the file's order.
+
+One process reads, as many as there are cores grade whole chunks, each with its own workers for
+algebra. Memory is bounded by the chunks under way, whatever the file's length. A row that cannot be
+read is a result like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ovr_plugin.eval.importers import imported, label_of
+from ovr_plugin.reward.pool import Pool
+from ovr_plugin.reward.rows import Fields, read_jsonl
+from ovr_plugin.reward.score import MAX_PRED_CHARS, grade_batch
+from ovr_plugin.reward.settings import Settings
+
+CHUNK_ROWS = 256
+CHUNKS_AHEAD = 2  # a core
+SPREADSHEETS = (".xlsx", ".xls")
+Record = tuple[int, dict[str, Any] | ValueError]
+
+
+@dataclass(frozen=True)
+class Regrade:
+    """How a file is read and graded.
+
+    Attributes:
+        file: JSON Lines, or by its ending ``.parquet`` or ``.tsv``.
+        fields: where a record has what.
+        label_field: where it says whether it is right; None tries the usual names.
+        settings: of grading.
+    """
+
+    file: Path
+    fields: Fields = field(default_factory=Fields)
+    label_field: str | None = None
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row: its number in the file, from 1, what became of it, and the label it came with."""
+
+    number: int
+    source: str = ""
+    outcome: str = ""
+    score: float = 0.0
+    label: bool | None = None
+    answer: str = ""
+    reference: str = ""
+    reason: str = ""
+    error: str = ""  # why the row cannot be read
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the row has a label that says otherwise."""
+        return self.label is not None and not self.error and self.label != (self.score == 1.0)
+
+
+def n_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def regrade(how: Regrade, n_processes: int | None = None) -> Iterator[Verdict]:
+    """Yield a verdict for every row, in order.
+
+    Raises:
+        ValueError: the file is a spreadsheet, or no parquet file; the message says the way out.
+        OSError: it cannot be opened.
+    """
+    records = read_records(how.file)
+    chunks = iter(lambda: list(islice(records, CHUNK_ROWS)), [])
+    n_processes = n_processes or n_cores()
+    first = list(islice(chunks, 2))
+    if n_processes == 1 or len(first) < 2:  # what one chunk holds is not worth processes
+        for chunk in chain(first, chunks):
+            yield from _graded(how, chunk)
+        return
+    with ProcessPoolExecutor(n_processes, get_context("spawn")) as processes:
+        waiting: deque[Future[list[Verdict]]] = deque()
+        try:
+            for chunk in chain(first, chunks):
+                waiting.append(processes.submit(_graded, how, chunk))
+                if len(waiting) > CHUNKS_AHEAD * n_processes:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def read_records(file: Path) -> Iterator[Record]:
+    """Yield each row's number and the row, or what is wrong with it.
+
+    Raises:
+        ValueError: a spreadsheet, or a table that cannot be read.
+    """
+    if file.suffix in SPREADSHEETS:
+        raise ValueError(
+            f"{file} is a spreadsheet, which cuts a response at 32,767 characters; let the kit "
+            "write TSV (VLMEvalKit: PRED_FORMAT=tsv)"
+        )
+    if file.suffix in (".parquet", ".tsv"):
+        from ovr_plugin.data.files import read_csv, read_table
+
+        rows: Iterable[Any]
+        rows = read_table(file) if file.suffix == ".parquet" else read_csv(file, delimiter="\t")
+        yield from enumerate(rows, start=1)
+        return
+    with file.open("rb") as lines:
+        yield from read_jsonl(lines)
+
+
+_pools: dict[Settings, Pool] = {}
+
+
+def _pool(settings: Settings) -> Pool:
+    """One pool for each process and its settings."""
+    if settings not in _pools:
+        _pools[settings] = settings.make_pool()
+    return _pools[settings]
+
+
+def _graded(how: Regrade, records: list[Record]) -> list[Verdict]:
+    verdicts: dict[int, Verdict] = {}
+    rows, labels = [], []
+    for number, record in records:
+        try:
+            if isinstance(record, ValueError):
+                raise record
+            record = imported(record, how.file)
+            rows.append((number, how.fields.read(record)))
+            labels.append(label_of(record, how.label_field))
+        except ValueError as error:
+            verdicts[number] = Verdict(number, error=str(error))
+    grades = grade_batch(
+        [row.response for _, row in rows],
+        [row.reference for _, row in rows],
+        [row.extra_info for _, row in rows],
+        [row.data_source for _, row in rows],
+        policy=how.settings.policy,
+        pool=_pool(how.settings),
+    )
+    for (number, row), label, graded in zip(rows, labels, grades, strict=True):
+        verdicts[number] = Verdict(
+            number,
+            row.data_source or "",
+            graded.outcome.value,
+            graded.score,
+            label,
+            graded.extracted[:MAX_PRED_CHARS],
+            str(row.reference)[:MAX_PRED_CHARS],
+            graded.reason,
+        )
+    return [verdicts[number] for number, _ in records]
+
+
+@dataclass
+class Summary:
+    """Counts over verdicts: by source, by outcome, and against the labels."""
+
+    outcomes: dict[str, Counter[str]] = field(default_factory=dict)
+    labels: Counter[tuple[bool, bool]] = field(default_factory=Counter)  # (label, ours)
+    n_unread: int = 0
+    unread: list[Verdict] = field(default_factory=list)
+    disagreements: list[Verdict] = field(default_factory=list)
+
+    def add(self, verdict: Verdict, n_kept: int = 20) -> None:
+        """Count a verdict; keep the first ``n_kept`` that disagree or cannot be read."""
+        if verdict.error:
+            self.n_unread += 1
+            self.unread += [verdict] if len(self.unread) < n_kept else []
+            return
+        self.outcomes.setdefault(verdict.source, Counter())[verdict.outcome] += 1
+        if verdict.label is not None:
+            self.labels[verdict.label, verdict.score == 1.0] += 1
+        if verdict.disagrees and len(self.disagreements) < n_kept:
+            self.disagreements.append(verdict)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that were graded."""
+        return sum(counts.total() for counts in self.outcomes.values())
+
+    def accuracy(self, source: str | None = None) -> float:
+        """The share of right rows, of all or of a source, in percent; nan for none."""
+        counts = self.total() if source is None else self.outcomes[source]
+        return 100.0 * counts["correct"] / counts.total() if counts else float("nan")
+
+    def total(self) -> Counter[str]:
+        """The outcomes over all sources."""
+        return sum(self.outcomes.values(), Counter())

@@ -1,0 +1,173 @@
+"""`ovr score`: files of others and of ours, graded on all cores, compared with their labels."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_rows import write_tsv
+from typer.testing import CliRunner
+
+from ovr_plugin.cli import app
+from ovr_plugin.data.files import read_csv, read_jsonl
+from ovr_plugin.eval.importers import imported, label_of
+from ovr_plugin.eval.regrade import CHUNK_ROWS, Regrade, Summary, regrade
+from ovr_plugin.reward import Grade, grade_batch
+
+TABLE = Path(__file__).parent / "tables" / "regraded.tsv"
+
+
+def rows_of(n: int) -> list[dict]:
+    """Every third is wrong; the label says so but for every tenth."""
+    return [
+        {
+            "response": f"\\boxed{{{i if i % 3 else i + 1}}}",
+            "reference": str(i),
+            "data_source": f"source {i % 2}",
+            "label": bool(i % 3) == bool(i % 10),
+        }
+        for i in range(n)
+    ]
+
+
+def write_lines(path: Path, rows: list) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_all_cores_give_what_the_grader_gives_in_the_file_s_order(tmp_path):
+    rows = rows_of(3 * CHUNK_ROWS)
+    file = write_lines(tmp_path / "responses.jsonl", rows)
+    found = list(regrade(Regrade(file), n_processes=2))
+    expected: list[Grade] = grade_batch(
+        [row["response"] for row in rows], [row["reference"] for row in rows]
+    )
+    assert [verdict.number for verdict in found] == list(range(1, len(rows) + 1))
+    assert [verdict.score for verdict in found] == [grade.score for grade in expected]
+    assert [verdict.outcome for verdict in found] == [grade.outcome.value for grade in expected]
+    assert found == list(regrade(Regrade(file), n_processes=1))
+
+
+def test_score_by_source_outcome_and_label(tmp_path):
+    rows = rows_of(60)
+    file = write_lines(tmp_path / "responses.jsonl", [*rows, "no row", {"response": "?"}])
+    out, differ = tmp_path / "out.jsonl", tmp_path / "differ.jsonl"
+    command = ["score", str(file), "--out", str(out), "--disagreements", str(differ)]
+    ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 2
+    assert "60 labels: 90.00 % agree; 2 right there and not here, 4 right here and not" in (
+        " ".join(ran.output.split())
+    )
+    assert "row 61: a str, not an object" in ran.output
+    assert "row 62: no reference" in ran.output
+    assert len(list(read_jsonl(out))) == 62
+    numbers = [line["number"] for line in read_jsonl(differ)]
+    assert numbers == [1, 11, 21, 31, 41, 51]  # every tenth label is the wrong way round
+    by_source = [line.split() for line in ran.output.splitlines() if line.startswith("source ")]
+    assert [line[2:4] for line in by_source] == [["30", "66.67"], ["30", "66.67"]]
+
+
+def test_parquet_and_graded_lines_of_our_own(tmp_path):
+    rows = rows_of(5)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "responses.parquet")
+    assert [v.score for v in regrade(Regrade(tmp_path / "responses.parquet"))] == [0, 1, 1, 0, 1]
+    ours = {"response": r"\boxed{B}", "reference": "A", "choices": ["1", "1"], "score": 1.0}
+    file = write_lines(tmp_path / "graded.jsonl", [ours, {**ours, "truncated": True}])
+    first, second = regrade(Regrade(file))
+    assert (first.score, first.disagrees) == (1.0, False)  # options of one text
+    assert (second.outcome, second.disagrees) == ("truncated", True)
+
+
+def test_samples_of_lmms_eval(tmp_path):
+    line = {
+        "doc_id": 0,
+        "target": "12",
+        "resps": [["It is \\boxed{12}"]],
+        "filtered_resps": ["12"],
+        "acc": 0.0,
+    }
+    no_resps = {**line, "filtered_resps": [["\\boxed{13}"]]}
+    del no_resps["resps"]  # lmms-eval leaves it out where it is the same
+    path = tmp_path / "20260101_samples_mathvista_testmini_cot.jsonl"
+    first, second = regrade(Regrade(write_lines(path, [line, no_resps])))
+    assert (first.source, first.score, first.disagrees) == ("mathvista_testmini_cot", 1.0, True)
+    assert (second.score, second.disagrees) == (0.0, False)
+
+
+def test_a_tsv_of_vlmevalkit(tmp_path):
+    row = {"index": 1, "question": "?", "A": "red", "B": "blue", "C": "", "answer": "B"}
+    path = tmp_path / "ovr-7b_MMStar.tsv"
+    write_tsv(
+        path,
+        [
+            {**row, "prediction": "\\boxed{blue}", "hit": "0"},
+            {**row, "prediction": "The answer is A." + "x" * 200_000 + "\\boxed{B}", "hit": "1"},
+        ],
+    )
+    first, second = regrade(Regrade(path))
+    assert (first.source, first.score, first.label) == ("MMStar", 1.0, False)
+    assert (second.score, second.label) == (1.0, True)
+    assert list(read_csv(path, delimiter="\t"))[0]["A"] == "red"
+
+
+def test_a_spreadsheet_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / "x.xlsx").write_bytes(b"PK")
+    ran = CliRunner().invoke(app, ["score", str(tmp_path / "x.xlsx")])
+    assert ran.exit_code == 1
+    assert "PRED_FORMAT=tsv" in ran.output
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"label": 1}, True),
+        ({"label": 0.0}, False),
+        ({"hit": "False"}, False),
+        ({"true_false": True}, True),
+        ({"acc": None, "correct": "1"}, True),
+        ({"score": "great"}, None),
+        ({}, None),
+    ],
+)
+def test_labels(record, expected):
+    assert label_of(record, None) is expected
+
+
+def test_a_record_of_no_kit_stays_as_it_is():
+    record = {"response": "x", "reference": "y"}
+    assert imported(record, Path("a.jsonl")) is record
+
+
+def test_an_empty_summary_has_no_accuracy():
+    assert Summary().accuracy() != Summary().accuracy()
+
+
+@pytest.mark.parametrize("origin", ["mathvista", "mathvision"])
+def test_every_disagreement_with_a_public_result_file_is_explained(origin, shared):
+    """Responses and labels as MathVista and MATH-Vision publish them; the table says why."""
+    lines = gzip.open(shared / "cases" / f"{origin}_outputs.jsonl.gz", "rt", encoding="utf-8")
+    with lines:
+        rows = [json.loads(line) for line in lines]
+    grades = grade_batch(
+        [row["response"] for row in rows],
+        [row["gold"] for row in rows],
+        [{"choices": row["choices"]} for row in rows],
+    )
+    found = {
+        row["id"]: int(grade.score)
+        for row, grade in zip(rows, grades, strict=True)
+        if published_label(row) != int(grade.score)
+    }
+    explained = {row["id"]: row for row in read_csv(TABLE, delimiter="\t")}
+    told = {name: int(row["ours"]) for name, row in explained.items() if row["file"] == origin}
+    assert found == told
+    assert all(row["why"].strip() for row in explained.values())
+
+
+def published_label(row: dict) -> int:
+    """The file's own label: people changed some of them after reading (``relabelled``)."""
+    return 1 - row["label"] if row["noise"] == "relabelled" else row["label"]
