@@ -45,6 +45,7 @@ READ_AND_WRITE_PARQUET = {"data/files.py"}
 # JSON that goes to no file: standard output, pipes, the metadata of a parquet schema.
 JSON_TEXT = {
     "checkpoint/average.py",
+    "checkpoint/serving.py",
     "cli/doctor.py",
     "cli/grade_output.py",
     "cli/probe.py",

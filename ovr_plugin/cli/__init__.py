@@ -14,6 +14,7 @@ from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 from ovr_plugin.cli.score import score
 from ovr_plugin.cli.serve_reward import serve_reward
+from ovr_plugin.cli.serving import serving
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,3 +33,4 @@ app.command()(plan)
 app.command("eval")(evaluate)
 app.command()(benchmarks)
 app.command()(score)
+app.command()(serving)

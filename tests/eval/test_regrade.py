@@ -67,7 +67,8 @@ def test_score_by_source_outcome_and_label(tmp_path):
     assert len(list(read_jsonl(out))) == 62
     numbers = [line["number"] for line in read_jsonl(differ)]
     assert numbers == [1, 11, 21, 31, 41, 51]  # every tenth label is the wrong way round
-    by_source = [line.split() for line in ran.output.splitlines() if line.startswith("source ")]
+    found = [line.split() for line in ran.output.splitlines() if line.startswith("source ")]
+    by_source = [line for line in found if line[1] in ("0", "1")]
     assert [line[2:4] for line in by_source] == [["30", "66.67"], ["30", "66.67"]]
 
 
@@ -111,7 +112,7 @@ def test_a_tsv_of_vlmevalkit(tmp_path):
     first, second = regrade(Regrade(path))
     assert (first.source, first.score, first.label) == ("MMStar", 1.0, False)
     assert (second.score, second.label) == (1.0, True)
-    assert list(read_csv(path, delimiter="\t"))[0]["A"] == "red"
+    assert next(iter(read_csv(path, delimiter="\t")))["A"] == "red"
 
 
 def test_a_spreadsheet_is_refused_with_the_way_out(tmp_path):

@@ -1,0 +1,92 @@
+"""From a checkpoint to ``vllm serve``: what is written into its folder, and the line to run."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ovr_plugin.checkpoint.serving import Serving
+from ovr_plugin.cli import app
+from ovr_plugin.data.files import read_json, write_json
+
+# Of Qwen2.5-VL-7B-Instruct on the Hub.
+QWEN = {
+    "bos_token_id": 151643,
+    "pad_token_id": 151643,
+    "do_sample": True,
+    "eos_token_id": [151645, 151643],
+    "repetition_penalty": 1.05,
+    "temperature": 0.000001,
+    "top_k": 1,
+}
+
+
+@pytest.fixture
+def checkpoint(tiny_model_dir: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model_dir, tmp_path / "checkpoint"))
+
+
+def test_qwen_s_own_sampling_gives_way_to_the_recipe_s(checkpoint):
+    write_json(checkpoint / "generation_config.json", QWEN)
+    for _ in range(2):
+        ran = CliRunner().invoke(app, ["serving", str(checkpoint), "--recipe", "ppo_7b"])
+        assert ran.exit_code == 0, ran.output
+    written = read_json(checkpoint / "generation_config.json")
+    assert written["eos_token_id"] == [151645, 151643]
+    assert (written["temperature"], written["top_p"], written["top_k"]) == (1.0, 1.0, 0)
+    assert written["repetition_penalty"] == 1.0
+    words = shlex.split(ran.stdout.splitlines()[-1])
+    assert words[:3] == ["vllm", "serve", str(checkpoint)]
+    assert words[words.index("--max-model-len") + 1] == "51200"
+    assert words[words.index("--limit-mm-per-prompt") + 1] == '{"image": 8, "video": 0}'
+    assert words[words.index("--mm-processor-kwargs") + 1] == '{"max_pixels": 1003520}'
+
+
+def test_transformers_reads_what_was_written(checkpoint):
+    from transformers import GenerationConfig
+
+    CliRunner().invoke(app, ["serving", str(checkpoint)])
+    read = GenerationConfig.from_pretrained(checkpoint)
+    assert (read.temperature, read.top_p, read.repetition_penalty) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("recipe", ["ppo_7b", "ppo_tiny"])
+def test_a_recipe_is_read_as_veRL_composes_it(recipe):
+    from hydra import compose, initialize_config_module
+
+    from ovr_plugin.config.search_path import register_search_path
+
+    register_search_path()
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        composed = compose("ppo_trainer", overrides=[f"+ovr={recipe}"])
+    rollout, serving = composed.actor_rollout_ref.rollout, Serving.of(recipe)
+    assert serving.temperature == rollout.temperature
+    assert serving.top_p == rollout.top_p
+    assert serving.top_k == rollout.top_k
+    assert serving.max_pixels == composed.data.max_pixels
+    assert serving.max_model_len == (
+        rollout.max_model_len or composed.data.max_prompt_length + composed.data.max_response_length
+    )
+
+
+def test_everything_that_is_missing_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    ran = CliRunner().invoke(app, ["serving", str(tmp_path / "empty")])
+    assert ran.exit_code == 1
+    for name in ("config.json", "preprocessor_config.json", "safetensors", "a chat template"):
+        assert name in ran.output
+    assert not (tmp_path / "empty/generation_config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [("ppo_8b", "there are ppo_7b, ppo_tiny"), ("sft_7b", "says nothing of generation")],
+)
+def test_a_recipe_that_is_none(checkpoint, recipe, message):
+    ran = CliRunner().invoke(app, ["serving", str(checkpoint), "--recipe", recipe])
+    assert ran.exit_code == 1
+    assert message in ran.output
