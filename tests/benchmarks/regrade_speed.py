@@ -47,14 +47,14 @@ def main() -> None:
         path = Path(folder) / "responses.jsonl"
         write_rows(path, args.rows, args.kb)
         started = time.perf_counter()
-        fields, row_batches = Fields(), []
+        fields = Fields()
         with path.open(encoding="utf-8") as lines:
             for batch in iter(lambda: list(islice(lines, CHUNK_ROWS)), []):
-                row_batches = [fields.read(json.loads(line)) for line in batch]
+                rows = [fields.read(json.loads(line)) for line in batch]
                 grade_batch(
-                    [row.response for row in row_batches],
-                    [row.reference for row in row_batches],
-                    [row.extra_info for row in row_batches],
+                    [row.response for row in rows],
+                    [row.reference for row in rows],
+                    [row.extra_info for row in rows],
                 )
         alone_s = time.perf_counter() - started
         summary = Summary()
