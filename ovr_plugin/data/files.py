@@ -97,21 +97,58 @@ def read_parquet(path: str | Path, kind: type[Record]) -> Iterator[Record]:
                 yield kind.from_row(row)
 
 
-def read_table(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows of any parquet file, a batch at a time.
+
+    Args:
+        path: the file.
+        columns: read only those of these that the file has; None: all.
 
     Raises:
         ValueError: the file, or the rest of it, cannot be read; the message says from which row.
     """
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(
+                ROWS_PER_GROUP, columns=_present(columns, file.schema_arrow)
+            )
+
+    yield from _rows_of(batches(), "parquet")
+
+
+def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """As `read_table`, of an Arrow file or stream, as ``datasets`` saves and caches tables."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(str(path)) as source:
+            try:
+                reader = pa.ipc.open_stream(source)
+            except pa.ArrowInvalid:
+                reader = pa.ipc.open_file(source)
+                reader = (reader.get_batch(i) for i in range(reader.num_record_batches))
+            for batch in reader:
+                kept = _present(columns, batch.schema)
+                batch = batch if kept is None else batch.select(kept)
+                for start in range(0, len(batch), ROWS_PER_GROUP):
+                    yield batch.slice(start, ROWS_PER_GROUP)
+
+    yield from _rows_of(batches(), "Arrow")
+
+
+def _present(columns: Sequence[str] | None, schema: pa.Schema) -> list[str] | None:
+    return None if columns is None else [name for name in columns if name in schema.names]
+
+
+def _rows_of(batches: Iterator[pa.RecordBatch], kind: str) -> Iterator[dict[str, Any]]:
     row = 0
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_PER_GROUP):
-                for values in batch.to_pylist():
-                    yield values
-                    row += 1
+        for batch in batches:
+            for values in batch.to_pylist():
+                yield values
+                row += 1
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a readable parquet file, from row {row}: {error}") from error
+        raise ValueError(f"not a readable {kind} file, from row {row}: {error}") from error
 
 
 def read_csv(

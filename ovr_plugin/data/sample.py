@@ -98,7 +98,11 @@ def _image_ref(image: dict[str, Any]) -> ImageRef:
 
 @dataclass(frozen=True)
 class ColdStartSample:
-    """One pair of the linguistic cold start (OVR 3.1): text only, the loss is on ``response``."""
+    """One pair of the linguistic cold start (OVR 3.1): text only, the loss is on ``response``.
+
+    ``ground_truth`` is the reference answer where the corpus has one, for curation to check the
+    response against; the parquet file does not keep it.
+    """
 
     data_source: str
     prompt: list[Message]
@@ -106,6 +110,7 @@ class ColdStartSample:
     id: str = ""
     index: int = 0
     split: str = "train"
+    ground_truth: str | None = None
 
     schema: ClassVar[pa.Schema] = COLD_START_SCHEMA
 

@@ -106,10 +106,10 @@ def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):
     report = prepare([Source("puzzlevqa", tmp_path / "raw")], tmp_path / "out")
     reasons = report["sources"]["puzzlevqa"]["reasons"]
     assert {kind: entry["count"] for kind, entry in reasons.items()} == {
-        "missing image file": 1,
+        "the picture is not there": 1,
         "unreadable image": 1,
     }
-    example = reasons["missing image file"]["examples"][0]
+    example = reasons["the picture is not there"]["examples"][0]
     row = json.loads(open(example["file"]).read().splitlines()[example["row"]])
     assert pictures[0].as_posix().endswith(row["image"])
 

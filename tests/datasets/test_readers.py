@@ -71,7 +71,7 @@ def test_all_shared_rows_are_read(shared, name):
 
 @pytest.mark.parametrize("name", N_ROWS)
 def test_missing_folder_says_what_was_looked_for(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match=r"none of .*json is there"):
+    with pytest.raises(FileNotFoundError, match=r"none of .* is there"):
         read(name, tmp_path)
 
 
@@ -122,9 +122,8 @@ def test_broken_orz_row_is_reported_in_its_place(tmp_path, row, reason):
         ('[["cut', "not valid JSON: "),
         ("[" * 100_000, "not valid JSON: "),
         ("\x00\xff", "not valid JSON: "),
-        ('{"rows": []}', "the file is not a JSON list: dict"),
     ],
-    ids=["cut", "deep", "binary", "object"],
+    ids=["cut", "deep", "binary"],
 )
 def test_broken_orz_file_is_reported(tmp_path, content, reason):
     path = write_orz(tmp_path, content)
@@ -154,7 +153,7 @@ def test_puzzlevqa_letter_names_the_answer(rows):
     [
         ({"answer": "red"}, "the answer is not exactly one of the choices: 'red' among ["),
         ({"options": []}, "the answer is not exactly one of the choices: "),
-        ({"options": [[1], 2]}, "an option is neither text nor whole number: [[1], 2]"),
+        ({"options": [[1], 2]}, "not a list of texts: 'options' is [[1], 2]"),
         ({"options": "ABC"}, "field of the wrong type: 'options' is 'ABC'"),
         ({"answer": None}, "field of the wrong type: 'answer' is None"),
         ({"answer": True}, "field of the wrong type: 'answer' is True"),

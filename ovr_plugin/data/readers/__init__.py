@@ -1,33 +1,70 @@
-"""Readers: a corpus in its authors' layout in, `Sample`s and `BadRow`s out, one file per corpus.
+"""Readers: a corpus in its authors' layout in, records and `BadRow`s out, one file per corpus.
 
 The file's name is the corpus's name. Each has ``read(root)``, a generator that yields for every raw
-row either a `Sample` or a `BadRow` and never drops one; ``root`` is the folder as published.
+row either a record (`Sample`; in ``cold_start/`` a `ColdStartSample`) or a `BadRow` and never drops
+one, and ``ABOUT``. ``root`` is the folder as published, one file of it, an archive of it, or
+``hub:NAME`` (`ovr_plugin.data.readers._corpus`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 
-from ovr_plugin.data.sample import BadRow, Sample
+from ovr_plugin.data.readers._about import BENCHMARKS, About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
 
-Reader = Callable[[Path], Iterator[Sample | BadRow]]
+Reader = Callable[[Location], Iterator[Sample | BadRow]]
+ColdStartReader = Callable[[Location], Iterator[ColdStartSample | BadRow]]
+COLD_START = f"{__name__}.cold_start"
 
 
 def reader_names() -> list[str]:
-    """The corpora that can be read."""
-    return sorted(module.name for module in iter_modules(__path__) if module.name[0] != "_")
+    """The corpora of questions, for RL."""
+    return _names(__name__)
+
+
+def cold_start_reader_names() -> list[str]:
+    """The corpora of responses to learn from, for the cold start."""
+    return _names(COLD_START)
 
 
 def get_reader(name: str) -> Reader:
-    """The ``read`` function of a corpus.
+    """The ``read`` function of a corpus of questions.
 
     Raises:
         ValueError: no such reader; the message lists those there are.
     """
-    if name not in reader_names():
-        raise ValueError(f"no reader named {name!r}; there are: {', '.join(reader_names())}")
-    reader: Reader = import_module(f"{__name__}.{name}").read
+    reader: Reader = _module(__name__, name).read
     return reader
+
+
+def get_cold_start_reader(name: str) -> ColdStartReader:
+    """The ``read`` function of a corpus of responses.
+
+    Raises:
+        ValueError: no such reader; the message lists those there are.
+    """
+    reader: ColdStartReader = _module(COLD_START, name).read
+    return reader
+
+
+def sources() -> dict[str, About]:
+    """What is known of every corpus: those with a reader, then the benchmarks."""
+    found = {name: _module(__name__, name).ABOUT for name in reader_names()}
+    found.update({name: _module(COLD_START, name).ABOUT for name in cold_start_reader_names()})
+    return {**found, **BENCHMARKS}
+
+
+def _names(package: str) -> list[str]:
+    modules = iter_modules(import_module(package).__path__)
+    return sorted(module.name for module in modules if module.name[0] != "_" and not module.ispkg)
+
+
+def _module(package: str, name: str) -> ModuleType:
+    if name not in _names(package):
+        raise ValueError(f"no reader named {name!r}; there are: {', '.join(_names(package))}")
+    return import_module(f"{package}.{name}")

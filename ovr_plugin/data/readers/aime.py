@@ -9,35 +9,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import RawRow, RowError, convert, existing_files, table
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError, first_of
+from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "aime"
-FILES = ("**/*aime*.json", "**/*aime*.jsonl", "**/*.parquet")
+ABOUT = About("AIME 1983-2023", "text", "MIT (the problems: MAA)", 975)
 LAST_YEAR = 2023
 YEAR_IN_URL = re.compile(r"/((?:19|20)\d\d)_AIME")
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every problem under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(table(root, file), _to_sample)
+    return read_files(root, TABLES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
     year = _year(raw)
     if year > LAST_YEAR:
         raise RowError(f"for evaluation only: AIME {year} is later than {LAST_YEAR}")
-    question = raw.field("problem" if "problem" in raw.data else "question")
     answer = str(raw.field("answer", (str, int))).strip()
-    if not answer.isdigit():
-        raise RowError(f"the answer is not a whole number: {answer!r}")
+    if not (answer.isascii() and answer.isdigit()):
+        raise RowError(f"the answer is not a whole number: {answer!r:.60}")
     return Sample(
         data_source=NAME,
-        prompt=question_prompt(question),
+        prompt=question_prompt(raw.field(first_of(raw, "problem", "question"))),
         ground_truth=str(int(answer)),
         id=raw.id(NAME),
         answer_type="number",
@@ -45,8 +46,11 @@ def _to_sample(raw: RawRow) -> Sample:
 
 
 def _year(raw: RawRow) -> int:
-    if "year" in raw.data:
-        return int(raw.field("year", (int, str)))
+    if first_of(raw, "year", "url") == "year":
+        year = str(raw.field("year", (int, str))).strip()
+        if not re.fullmatch(r"(19|20)\d\d", year):
+            raise RowError(f"no year: it may be a problem for evaluation: {year!r:.60}")
+        return int(year)
     found = YEAR_IN_URL.search(raw.field("url"))
     if found is None:
         raise RowError("no year: it may be a problem for evaluation")

@@ -7,28 +7,24 @@ The answer is the text of an option; ``solution`` gives it away and is not used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    convert,
-    existing_files,
-    json_lines,
-    letter_of,
-    picture_of,
-    texts,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_of
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, letter_of, texts
+from ovr_plugin.data.readers._tables import jsonl_or_table
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "algopuzzlevqa"
-FILES = ("AlgoPuzzleVQA/data/*.json",)
+ABOUT = About("AlgoPuzzleVQA", "image", "MIT", 1_800, hub="declare-lab/AlgoPuzzleVQA")
+FILES = ("**/AlgoPuzzleVQA/data/*.json", "data/*.json", "*.json", "**/*.parquet", "**/*.arrow")
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every row of every category under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(json_lines(root, file), _to_sample)
+    return read_files(root, FILES, _to_sample, jsonl_or_table)
 
 
 def _to_sample(raw: RawRow) -> Sample:

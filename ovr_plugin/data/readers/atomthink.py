@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    number_or_none,
-    picture_at,
-    table,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_at
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError, number_or_none
+from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample
 
 NAME = "atomthink"
-FILES = ("**/*.json", "**/*.jsonl")
+ABOUT = About("AtomMATH (AtomThink)", "image", "Apache-2.0", 157_000, hub="Quinn777/AtomMATH")
 FINAL = re.compile(r"(?:final answer|answer) is:?\s*(\S.*?)\s*$", re.IGNORECASE)
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every conversation under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(table(root, file), _to_sample)
+    return read_files(root, TABLES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
@@ -47,7 +42,7 @@ def _to_sample(raw: RawRow) -> Sample:
     images = [picture_at(raw, str(path)) for path in ([paths] if isinstance(paths, str) else paths)]
     question = said["human"][0]
     if question.count(IMAGE_PLACEHOLDER) > len(images):
-        question = question.replace(IMAGE_PLACEHOLDER, "")
+        raise RowError(f"the question shows more pictures than the row has: {len(images)}")
     return Sample(
         data_source=NAME,
         prompt=question_prompt(question, n_images=len(images)),

@@ -1,46 +1,40 @@
 """ChartQA: questions about charts (image; GPL-3.0; OVR appendix A).
 
 Layouts: ``ChartQA Dataset/{train,val}/<split>_{human,augmented}.json`` with the pictures in
-``png/``, or the Hub's parquet files (image, query, label). Numbers are read off a chart or rounded:
-the official score allows 5 %, which every numeric row carries as its tolerance.
+``png/``, or the Hub's tables (image, query, label; or image, question, answer). Numbers are read
+off a chart or rounded: the official score allows 5 %, which every numeric row has as its tolerance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    number_or_none,
-    picture_at,
-    picture_of,
-    table,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_at, picture_of
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError, first_of, number_or_none
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "chartqa"
-FILES = ("**/*_human.json", "**/*_augmented.json", "**/*.parquet")
+ABOUT = About("ChartQA", "image", "GPL-3.0", 32_719, hub="HuggingFaceM4/ChartQA")
+FILES = ("**/*_human.json", "**/*_augmented.json", "**/*.parquet", "**/*.arrow", "**/*.jsonl")
 TOLERANCE = 0.05  # relative, ChartQA's "relaxed accuracy"
 DAMAGED = ("\ufffd", "??")
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every row under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(table(root, file), _to_sample)
+    return read_files(root, FILES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
-    question = raw.field("query")
+    question = raw.field(first_of(raw, "query", "question"))
     if any(mark in question for mark in DAMAGED):
         raise RowError(f"the question is damaged: {question!r:.80}")
-    label = raw.field("label", (str, list))
+    label = raw.field(first_of(raw, "label", "answer"), (str, list))
     answers = label if isinstance(label, list) else [label]
     if len(answers) != 1 or not isinstance(answers[0], str):
         raise RowError(f"not exactly one answer: {label!r:.60}")

@@ -1,71 +1,84 @@
 """GeoQA: geometry of Chinese middle schools (image; OVR appendix A).
 
-Layouts: ``GeoQA3/json/<split>/*.json`` with pictures in ``GeoQA3/image`` (convert the authors'
-pickles to these: a pickle runs code when it is read, so this reader takes none), the Hub's
-GEOQA_R1V tables (image, problem, ``<answer>`` in solution), and tables of image_path, question and
-ground_truth. In the first the answer is the option that ``label``, from 0, points at.
+Layouts: ``GeoQA3/json/<split>/*.json`` with pictures in ``GeoQA3/image``, the Hub's GEOQA_R1V
+tables (image, problem, ``<answer>`` in solution), and tables of image_path, question and
+ground_truth. In the first the answer is the option that ``label``, from 0, points at. The authors'
+pickles are refused: a pickle runs code when it is read; convert them to the first layout. H-GEO's
+rows, wrong solutions of GeoQA's questions, are no questions with an answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ovr_plugin.data.prompt import question_prompt
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_at, picture_of
+from ovr_plugin.data.readers._read import read_files
 from ovr_plugin.data.readers._rows import (
     RawRow,
     RowError,
-    convert,
-    existing_files,
-    json_object,
-    picture_at,
-    picture_of,
-    table,
+    choice_at,
+    first_of,
+    number_or_none,
     tagged_answer,
     texts,
 )
-from ovr_plugin.data.sample import BadRow, Sample, letters
+from ovr_plugin.data.readers._tables import TABLES, RawRows, table
+from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "geoqa"
-FILES = ("**/json/*/*.json", "**/*.parquet", "**/*.jsonl")
-LABELS = ("label", "lable")  # the second is how some of the authors' files spell it
+ABOUT = About("GeoQA", "image", "not stated", 5_010, hub="leonardPKU/GEOQA_R1V_Train_8K")
+FILES = ("**/json/*/*.json", *TABLES, "**/*.pk", "**/*.pkl")
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every problem under ``root``."""
-    for file in existing_files(root, FILES):
-        if file.endswith(".json"):
-            yield from convert(json_object(root, file), _to_choice)
-        else:
-            yield from convert(table(root, file), _to_answer)
+    return read_files(root, FILES, _to_sample, _rows)
+
+
+def _rows(root: Path, file: str) -> RawRows:
+    if not file.endswith((".pk", ".pkl")):
+        return table(root, file)
+    reason = "not read: a pickle runs code when it is read; convert it to json/<split>/<id>.json"
+    return iter([BadRow(str(root / file), None, reason)])
+
+
+def _to_sample(raw: RawRow) -> Sample:
+    name = first_of(raw, "subject", "problem", "question", "messages")
+    if name == "subject":
+        return _to_choice(raw)
+    if name == "messages":
+        raise RowError("not a question with an answer: a wrong solution to be mended (H-GEO)")
+    answer = tagged_answer(str(raw.field(first_of(raw, "solution", "ground_truth"), (str, int))))
+    if not answer:
+        raise RowError("no reference answer")
+    return Sample(
+        data_source=NAME,
+        prompt=question_prompt(raw.field(name), n_images=1),
+        ground_truth=answer,
+        images=[picture_of(raw, first_of(raw, "image", "image_path"))],
+        ability="geometry",
+        id=raw.id(NAME),
+        answer_type=number_or_none(answer),
+    )
 
 
 def _to_choice(raw: RawRow) -> Sample:
     choices = texts(raw, "choices")
-    label = next((name for name in LABELS if name in raw.data), LABELS[0])
-    index = raw.field(label, int)
-    if not 0 <= index < len(choices):
-        raise RowError(f"the label is not one of the choices: {index} of {len(choices)}")
-    picture = f"../../image/{raw.field('id', (int, str))}.png"
+    # "lable" is how some of the authors' files spell it.
+    letter = choice_at(raw.field(first_of(raw, "label", "lable"), int), choices)
+    split = PurePosixPath(raw.file).parent
+    picture = split.parent.parent / "image" / f"{raw.field('id', (int, str))}.png"
     return Sample(
         data_source=NAME,
         prompt=question_prompt(raw.field("subject"), choices, n_images=1),
-        ground_truth=letters(len(choices))[index],
-        images=[picture_at(raw, picture)],
+        ground_truth=letter,
+        images=[picture_at(raw, picture.as_posix())],
         ability="geometry",
         id=raw.id(NAME),
         choices=choices,
         answer_type="choice",
-    )
-
-
-def _to_answer(raw: RawRow) -> Sample:
-    hub = "problem" in raw.data
-    return Sample(
-        data_source=NAME,
-        prompt=question_prompt(raw.field("problem" if hub else "question"), n_images=1),
-        ground_truth=tagged_answer(raw.field("solution" if hub else "ground_truth")),
-        images=[picture_of(raw, "image" if hub else "image_path")],
-        ability="geometry",
-        id=raw.id(NAME),
     )

@@ -11,25 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    json_object,
-    picture_at,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_at
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.sample import BadRow, Sample, letters
 
 NAME = "geos"
-FILES = ("aaai/*.json", "official/*.json", "practice/*.json", "demo*/**/question.json")
-N_CHOICES = 5
+ABOUT = About("GEOS", "image", "Apache-2.0 (questions: SAT)", 186)
+FILES = (
+    *(f"**/{folder}/*.json" for folder in ("aaai", "official", "practice")),
+    "**/question.json",
+)
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every question under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(json_object(root, file), _to_sample)
+    return read_files(root, FILES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:

@@ -12,26 +12,21 @@ from pathlib import Path
 
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    json_object,
-    number_or_none,
-    picture_at,
-    texts,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_at
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError, choice_at, number_or_none, texts
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample, letters
 
 NAME = "iconqa"
+ABOUT = About("IconQA", "image", "CC BY-NC-SA 4.0", 107_439)
 FILES = tuple(f"**/{kind}/*/data.json" for kind in ("choose_txt", "choose_img", "fill_in_blank"))
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every question under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(json_object(root, file), _to_sample)
+    return read_files(root, FILES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
@@ -41,9 +36,7 @@ def _to_sample(raw: RawRow) -> Sample:
     if kind not in ("choose_txt", "choose_img"):
         raise RowError(f"unknown kind of question: {kind!r}")
     choices = texts(raw, "choices")
-    index = raw.field("answer", int)
-    if not 0 <= index < len(choices):
-        raise RowError(f"the answer is not one of the choices: {index} of {len(choices)}")
+    letter = choice_at(raw.field("answer", int), choices)
     if kind == "choose_img":
         images += [_picture(raw, choice) for choice in choices]
         choices = [f"picture {letter}" for letter in letters(len(choices))]
@@ -56,7 +49,7 @@ def _to_sample(raw: RawRow) -> Sample:
     return Sample(
         data_source=NAME,
         prompt=prompt,
-        ground_truth=letters(len(choices))[index],
+        ground_truth=letter,
         images=images,
         ability="diagram",
         id=raw.id(NAME),

@@ -7,37 +7,33 @@ same fields. The answer is the last box of the solution. The test half holds MAT
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    convert,
-    existing_files,
-    json_object,
-    last_box,
-    number_or_none,
-    table,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._options import answer_facts
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, last_box
+from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "math"
-FILES = ("**/train/*/*.json", "**/test/*/*.json", "**/*.jsonl", "**/*.parquet")
+ABOUT = About(
+    "MATH", "text", "MIT", 12_500, hub="EleutherAI/hendrycks_math", note="test: no training"
+)
+FILES = ("**/train/*/*.json", "**/test/*/*.json", *TABLES)
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every problem under ``root``."""
-    for file in existing_files(root, FILES):
-        rows = json_object if file.endswith(".json") else table
-        yield from convert(rows(root, file), _to_sample)
+    return read_files(root, FILES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
-    answer = last_box(raw.field("solution"))
+    problem = raw.field("problem")
     return Sample(
         data_source=NAME,
-        prompt=question_prompt(raw.field("problem")),
-        ground_truth=answer,
+        prompt=question_prompt(problem),
         id=raw.id(NAME),
-        answer_type=number_or_none(answer),
+        **answer_facts(problem, last_box(raw.field("solution"))),
     )

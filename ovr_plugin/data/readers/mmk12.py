@@ -1,9 +1,9 @@
 """MMK12, MM-EUREKA's K12 problems (image; Apache-2.0; OVR appendix A: K12).
 
-Layouts: the Hub's parquet files (image, question, answer), MM-EUREKA's JSON Lines (``message``, a
-JSON string of turns, and ``answer``), and ``k12.json`` (question, answer, image_path), its test
-part. Answers are written for people: several blanks, whole
-sentences and worked solutions are for curation to leave out.
+Layouts: the Hub's parquet files (image, question, answer), MM-EUREKA's JSON Lines (``message`` or
+``conversations``, turns or a JSON string of them, and ``answer``), and ``k12.json`` (question,
+answer, image_path), its test part. Answers are written for people: several blanks, whole sentences
+and worked solutions are for curation to leave out.
 """
 
 from __future__ import annotations
@@ -11,47 +11,48 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    picture_at,
-    picture_of,
-    table,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._options import answer_facts
+from ovr_plugin.data.readers._pictures import picture, picture_of
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError, first_of
+from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "mmk12"
-FILES = ("**/*.parquet", "**/*.jsonl", "**/k12.json")
+ABOUT = About("MMK12 (K12)", "image", "Apache-2.0", 17_616, hub="FanqingM/MMK12")
 DOLLARS = re.compile(r"\$\$?([^$]*)\$\$?")
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every problem under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(table(root, file), _to_sample)
+    return read_files(root, TABLES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
-    if "message" in raw.data:
-        question, image = _from_message(raw)
+    name = first_of(raw, "message", "conversations", "question")
+    if name == "question":
+        question = raw.field(name)
+        image = picture_of(raw, first_of(raw, "image", "image_path"))
     else:
-        question = raw.field("question")
-        image = picture_of(raw, "image" if "image" in raw.data else "image_path")
-    return Sample(
+        question, image = _from_turns(raw, name)
+    answer = _answer(raw.field("answer"))
+    if not answer:
+        raise RowError("no reference answer")
+    sample = Sample(
         data_source=NAME,
         prompt=question_prompt(question, n_images=1),
-        ground_truth=_answer(raw.field("answer")),
         images=[image],
         id=raw.id(NAME),
-        split="test" if raw.file.endswith("k12.json") else "train",
+        **answer_facts(question, answer),
     )
+    return replace(sample, split="test") if raw.file.endswith("k12.json") else sample
 
 
 def _answer(text: str) -> str:
@@ -61,14 +62,25 @@ def _answer(text: str) -> str:
     return whole[1].strip() if whole else answer
 
 
-def _from_message(raw: RawRow) -> tuple[str, ImageRef]:
+def _from_turns(raw: RawRow, name: str) -> tuple[str, ImageRef]:
     try:
-        turns = json.loads(raw.field("message"))
-        parts: list[dict[str, Any]] = [part for turn in turns for part in turn["content"]]
+        turns = raw.field(name, (str, list))
+        turns = json.loads(turns) if isinstance(turns, str) else turns
+        parts: list[dict[str, Any]] = [
+            part
+            for turn in turns
+            if turn["role"] == "user"
+            for part in (
+                turn["content"]
+                if isinstance(turn["content"], list)
+                else [{"type": "text", "text": turn["content"]}]
+            )
+        ]
         pictures = [part["image"] for part in parts if part["type"] == "image"]
         question = "\n".join(part["text"] for part in parts if part["type"] == "text")
-    except (ValueError, KeyError, TypeError) as error:
-        raise RowError(f"'message' is not a list of turns with parts: {error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RowError(f"{name!r} is not a list of turns with parts: {error!r}") from error
     if len(pictures) != 1:
         raise RowError(f"not exactly one picture: {len(pictures)}")
-    return question, picture_at(raw, str(pictures[0]).removeprefix("file://"))
+    path = pictures[0].removeprefix("file://") if isinstance(pictures[0], str) else pictures[0]
+    return question, picture(raw, path)

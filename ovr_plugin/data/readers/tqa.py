@@ -8,32 +8,30 @@ folder. The right answer is a letter, or "true"/"false", and sometimes none of t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    json_list,
-    picture_at,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._pictures import picture_at
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import RawRows, json_list
 from ovr_plugin.data.sample import BadRow, Sample, letters
 
 NAME = "tqa"
+ABOUT = About("TQA", "both", "CC BY-NC 3.0", 26_260)
 FILES = ("**/tqa_v1_*.json", "**/tqa_v2_*.json")
 PARTS = ("nonDiagramQuestions", "diagramQuestions")
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every question of every lesson under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(_questions(root, file), _to_sample)
+    return read_files(root, FILES, _to_sample, _questions)
 
 
-def _questions(root: Path, file: str) -> Iterator[RawRow | BadRow]:
+def _questions(root: Path, file: str) -> RawRows:
     """Each question as a row; they are counted through the whole file."""
     number = 0
     for lesson in json_list(root, file):
@@ -55,7 +53,7 @@ def _to_sample(raw: RawRow) -> Sample:
     right = _text(raw.field("correctAnswer", dict), "the right answer").lower().strip(" .")
     place = _place(right, keys, choices)
     image = raw.data.get("imagePath")
-    images = [picture_at(raw, str(Path(raw.file).parent / image))] if image else []
+    images = [picture_at(raw, str(PurePosixPath(raw.file).parent / str(image)))] if image else []
     question = _text(raw.field("beingAsked", dict), "the question")
     return Sample(
         data_source=NAME,

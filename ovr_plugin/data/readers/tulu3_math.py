@@ -7,43 +7,37 @@ The turn begins with worked examples ("Question: ... Answer: ..."); only the las
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import (
-    RawRow,
-    RowError,
-    convert,
-    existing_files,
-    number_or_none,
-    table,
-)
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._options import answer_facts
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "tulu3_math"
-FILES = ("**/*.parquet", "**/*.jsonl")
+ABOUT = About("Tulu 3 RLVR-MATH", "text", "ODC-BY (MATH: MIT)", 7_500, hub="allenai/RLVR-MATH")
 QUESTION, ANSWER = "Question:", "Answer:"
 
 
-def read(root: Path) -> Iterator[Sample | BadRow]:
+def read(root: Location) -> Iterator[Sample | BadRow]:
     """Every row of the MATH part under ``root``."""
-    for file in existing_files(root, FILES):
-        yield from convert(table(root, file), _to_sample)
+    return read_files(root, TABLES, _to_sample)
 
 
 def _to_sample(raw: RawRow) -> Sample:
-    if raw.field("dataset") != "MATH":
+    if raw.field("dataset").upper() != "MATH":
         raise RowError(f"not of the MATH part: dataset is {raw.data['dataset']!r}")
     turns = raw.field("messages", list)
     user = [turn for turn in turns if isinstance(turn, dict) and turn.get("role") == "user"]
     if len(user) != 1 or not isinstance(user[0].get("content"), str):
         raise RowError("the row has not one user turn")
     question = user[0]["content"].rpartition(QUESTION)[2].strip().removesuffix(ANSWER).strip()
-    answer = raw.field("ground_truth").strip()
     return Sample(
         data_source=NAME,
         prompt=question_prompt(question),
-        ground_truth=answer,
         id=raw.id(NAME),
-        answer_type=number_or_none(answer),
+        **answer_facts(question, raw.field("ground_truth")),
     )
