@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ovr_plugin.data.readers._rows import RawRow, RowError, existing_files, json_values, table
+from ovr_plugin.data.readers._corpus import corpus_files
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import json_values, table
 from ovr_plugin.data.sample import BadRow, problems
 from ovr_plugin.eval.scoring import Item, Scoring
 
@@ -107,8 +109,8 @@ class Benchmark:
         # The first pattern that matches: a folder may hold the same rows in two layouts.
         pattern = next((each for each in source.files if any(root.glob(each))), None)
         if pattern is not None:
-            for file in existing_files(root, [pattern]):
-                yield from source.rows(root, file)
+            for base, file in corpus_files(root, [pattern]):
+                yield from source.rows(base, file)
         elif source.files:
             yield BadRow(str(root), None, f"a part is missing: none of {', '.join(source.files)}")
 

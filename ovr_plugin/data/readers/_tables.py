@@ -20,7 +20,7 @@ from ovr_plugin.data.sample import BadRow
 
 TABLES = tuple(
     f"**/*{kind}"
-    for kind in (".parquet", ".arrow", ".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv")
+    for kind in (".parquet", ".arrow", ".jsonl", ".jsonl.gz", ".json", ".json.gz", ".csv", ".tsv")
 )
 RawRows = Iterator[RawRow | BadRow]
 INVALID = "not valid JSON"
@@ -43,10 +43,16 @@ def table(root: Path, file: str, fields: tuple[str, ...] | None = None) -> RawRo
         return _numbered(read_table(root / file, fields), root, file)
     if name.endswith(".arrow"):
         return _numbered(read_arrow(root / file, fields), root, file)
-    if name.endswith(".csv"):
-        return _numbered(read_csv(root / file), root, file)
+    if name.endswith((".csv", ".tsv")):
+        delimiter = "\t" if name.endswith(".tsv") else ","
+        return _numbered(read_csv(root / file, delimiter), root, file)
     kinds = ", ".join(pattern.removeprefix("**/*") for pattern in TABLES)
     return iter([BadRow(str(root / file), None, f"no table: {file!r} is none of {kinds}")])
+
+
+def headless_csv(root: Path, file: str) -> RawRows:
+    """The rows of a CSV file without a header, each a list."""
+    return _numbered(read_csv(root / file, header=False), root, file)
 
 
 def json_lines(root: Path, file: str) -> RawRows:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import RawRow, RowError, picture_of
+from ovr_plugin.data.readers._pictures import picture_of
+from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, Sample, letters
 from ovr_plugin.eval.scoring import Item
 

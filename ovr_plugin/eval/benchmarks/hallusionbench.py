@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers._rows import RawRow, RowError, picture_at
+from ovr_plugin.data.readers._pictures import picture_at
+from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
 from ovr_plugin.eval.benchmarks._rows import item, picture, text, yes_or_no
 from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, same

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from ovr_plugin.data.readers._rows import RawRow, RowError, picture_at
+from ovr_plugin.data.readers._pictures import picture_at
+from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source, json_or_table
 from ovr_plugin.eval.benchmarks._rows import item, picture, text
 from ovr_plugin.eval.scoring import Item, Scoring, accuracy

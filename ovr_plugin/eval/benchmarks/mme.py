@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ovr_plugin.data.readers._rows import RawRow, RowError, table
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import table
 from ovr_plugin.data.sample import BadRow
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
 from ovr_plugin.eval.benchmarks._rows import item, picture, text, yes_or_no

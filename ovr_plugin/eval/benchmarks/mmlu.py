@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ovr_plugin.data.readers._rows import RawRow, RowError, headless_csv
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import headless_csv
 from ovr_plugin.data.sample import BadRow
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
 from ovr_plugin.eval.benchmarks._rows import item, letter, literal_list, text
