@@ -15,6 +15,7 @@ from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the mo
 from ovr_plugin.cli.score import score
 from ovr_plugin.cli.serve_reward import serve_reward
 from ovr_plugin.cli.serving import serving
+from ovr_plugin.cli.sources import sources
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,3 +35,4 @@ app.command("eval")(evaluate)
 app.command()(benchmarks)
 app.command()(score)
 app.command()(serving)
+app.command()(sources)

@@ -8,10 +8,12 @@ one, and ``ABOUT``. ``root`` is the folder as published, one file of it, an arch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import Any
 
 from ovr_plugin.data.readers._about import BENCHMARKS, About
 from ovr_plugin.data.readers._corpus import Location
@@ -32,14 +34,25 @@ def cold_start_reader_names() -> list[str]:
     return _names(COLD_START)
 
 
-def get_reader(name: str) -> Reader:
+def get_reader(name: str, columns: Mapping[str, Any] | None = None) -> Reader:
     """The ``read`` function of a corpus of questions.
 
+    Args:
+        name: of the corpus; ``columns`` for a table of one's own.
+        columns: of ``columns`` alone: where that table has what
+            (`ovr_plugin.data.readers.columns.Columns`).
+
     Raises:
-        ValueError: no such reader; the message lists those there are.
+        ValueError: no such reader, the message lists those there are; or columns wrongly named.
     """
     reader: Reader = _module(__name__, name).read
-    return reader
+    if name != "columns" and columns is None:
+        return reader
+    if name != "columns":
+        raise ValueError(f"{name} knows its columns; only the reader 'columns' takes them")
+    from ovr_plugin.data.readers.columns import Columns
+
+    return partial(reader, columns=Columns.of(columns or {}))
 
 
 def get_cold_start_reader(name: str) -> ColdStartReader:

@@ -1,0 +1,54 @@
+"""``ovr sources``: the corpora that can be read, and the benchmarks that must not be trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ovr_plugin.data.readers import About
+
+PURPOSES = ("training", "cold start", "evaluation only")
+
+
+def sources(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """List corpora by purpose: name of the reader, modality, license, rows, name on the Hub.
+
+    Licenses and sizes are as their authors publish them; check them before you train or release.
+    """
+    from rich.console import Console
+
+    from ovr_plugin.data.readers import sources as all_sources
+
+    found = all_sources()
+    if as_json:
+        Console().print_json(data={name: _facts(about) for name, about in found.items()})
+        return
+    console = Console(highlight=False)
+    for purpose in PURPOSES:
+        console.print(_table(purpose, found))
+        console.print()
+    console.print("A folder, a file, an archive or [bold]hub:NAME[/bold] is read alike.")
+
+
+def _facts(about: About) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(about)
+
+
+def _table(purpose: str, found: dict[str, About]) -> object:
+    from rich.table import Table
+
+    headings = ("name", "", "modality", "license", "rows", "on the Hub")
+    table = Table(*headings, title=purpose, title_justify="left", box=None)
+    table.columns[4].justify = "right"
+    for name, about in found.items():
+        if about.purpose == purpose:
+            rows = f"{about.n_rows:,}" if about.n_rows else ""
+            where = about.hub or (f"[dim]{about.note}[/dim]" if about.note else "")
+            table.add_row(name, about.title, about.modality, about.license, rows, where)
+    return table

@@ -1,0 +1,142 @@
+"""A user's own table by its columns: all formats alike, every mistake named."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ovr_plugin.data.readers import get_reader
+from ovr_plugin.data.sample import BadRow, problems
+
+COLUMNS = {
+    "question": "task",
+    "answer": "gold",
+    "images": "pics",
+    "choices": "options",
+    "split": "part",
+    "data_source": "mine",
+}
+ROWS = [
+    {"task": "What is 1 + 1?", "gold": "2", "pics": None, "options": None, "part": "train"},
+    {"task": "Which?", "gold": "red", "pics": ["a.png"], "options": ["blue", "red"], "part": "val"},
+    {"task": "<image> or <image>?", "gold": "x", "pics": ["a.png", "a.png"], "part": "test"},
+]
+
+
+def write_csv(path, rows):
+    with (path / "rows.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["task", "gold", "pics", "options", "part"])
+        writer.writeheader()
+        lists = ("pics", "options")
+        for row in rows:
+            encoded = {name: json.dumps(row[name]) for name in lists if row.get(name)}
+            writer.writerow({**row, **dict.fromkeys(lists), **encoded})
+
+
+def write_parquet(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path / "rows.parquet")
+
+
+def write_lines(path, rows):
+    (path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def corpus(tmp_path, png):
+    png().path  # noqa: B018
+    next(tmp_path.glob("*.png")).rename(tmp_path / "a.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet, write_lines])
+def test_every_format_gives_the_same_samples(corpus, write):
+    write(corpus, ROWS)
+    first, second, third = get_reader("columns", COLUMNS)(corpus)
+    assert (first.ground_truth, first.answer_type, first.data_source) == ("2", "number", "mine")
+    assert (second.ground_truth, second.choices) == ("B", ["blue", "red"])
+    assert (second.answer_type, second.split) == ("choice", "val")
+    assert second.prompt[0]["content"].startswith("<image>Which?\nChoices:\n(A) blue")
+    assert (third.split, len(third.images)) == ("test", 2)
+    assert [problems(sample) for sample in (first, second, third)] == [[], [], []]
+
+
+def test_nested_columns_and_facts_for_the_grader(tmp_path):
+    row = {"prompt": {"text": "How long?"}, "reward": {"truth": 3.5}, "kind": "quantity", "u": "cm"}
+    write_lines(tmp_path, [row])
+    names = {"question": "prompt.text", "answer": "reward.truth", "answer_type": "kind"}
+    (sample,) = get_reader("columns", {**names, "unit": "u", "tolerance": 0.01})(tmp_path)
+    assert (sample.ground_truth, sample.answer_type, sample.unit) == ("3.5", "quantity", "cm")
+    assert sample.tolerance == 0.01
+    assert problems(sample) == []
+
+
+@pytest.mark.parametrize(
+    ("gold", "letter"),
+    [
+        ("red", "B"),
+        ("B", "B"),
+        ("(b)", "B"),
+        (1, "B"),
+        (0, "A"),
+        ("1", None),
+        (2, None),
+        ("x", None),
+    ],
+)
+def test_an_answer_is_a_choice_by_text_letter_or_number(tmp_path, gold, letter):
+    write_lines(tmp_path, [{"task": "q", "gold": gold, "options": ["blue", "red"]}])
+    names = {"question": "task", "answer": "gold", "choices": "options"}
+    (item,) = get_reader("columns", names)(tmp_path)
+    assert (None if isinstance(item, BadRow) else item.ground_truth) == letter
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"task": " ", "gold": "2"}, "empty: 'task'"),
+        ({"task": "q", "gold": None}, "empty: 'gold'"),
+        ({"task": "q", "gold": [2]}, "neither text nor number: 'gold' is [2]"),
+        ({"task": "q", "gold": True}, "neither text nor number: 'gold' is True"),
+        ({"task": "q", "gold": "2", "pics": "../x.png"}, "the picture is not there: ../x.png"),
+        ({"task": "q", "gold": "2", "pics": "../../x.png"}, "the picture lies outside"),
+        ({"task": "q", "gold": "2", "pics": "[1"}, "not a list in JSON: 'pics'"),
+        ({"task": "q", "gold": "2", "pics": [3]}, "no picture: 'pics' has neither bytes nor path"),
+        ({"task": "q", "gold": "2", "part": "dev"}, "unknown split: 'dev'"),
+        (
+            {"task": "q", "gold": "2", "kind": "odd"},
+            "not for the grader: unknown answer_type 'odd'",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path, row, reason):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_lines(folder, [{"task": "q", "gold": "1"}, row])
+    good, bad = get_reader("columns", {**COLUMNS, "answer_type": "kind"})(tmp_path)
+    assert good.ground_truth == "1"
+    assert bad.reason.startswith(reason)
+    assert bad.row == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (None, "missing: 'question'; missing: 'answer'; there are question, answer, images"),
+        ({"question": "task"}, "missing: 'answer'"),
+        ({"question": "task", "answer": "gold", "picture": "p"}, "unknown: 'picture'"),
+        ({"question": "task", "answer": "truth"}, "no column 'truth'; there are 'task', 'gold'"),
+    ],
+)
+def test_wrong_names_stop_at_once(tmp_path, columns, message):
+    write_lines(tmp_path, [{"task": "q", "gold": "1"}])
+    with pytest.raises(ValueError, match=message):
+        list(get_reader("columns", columns)(tmp_path))
+
+
+def test_only_the_own_table_takes_columns():
+    with pytest.raises(ValueError, match="orz knows its columns"):
+        get_reader("orz", COLUMNS)
