@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Generic
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ovr_plugin.data.files import MappedRows, Record, write_json
 from ovr_plugin.data.sample import BadRow
@@ -35,6 +37,7 @@ class CheckedRows(Generic[Record]):
         config: veRL's data config: ``bad_rows`` (the policy, default ``raise``), ``cache_dir``, and
             ``shuffle`` and ``seed``, which say how ``max_samples`` are chosen.
         max_samples: take no more rows than this (-1: all); a random choice if ``shuffle``.
+        screen: which rows of an Arrow table are surely good, so that ``check`` need not see them.
 
     Raises:
         ValueError: bad rows under ``raise``, no good row at all, or an unknown policy.
@@ -47,6 +50,7 @@ class CheckedRows(Generic[Record]):
         check: Callable[[Record], list[str]],
         config: Any,
         max_samples: int = -1,
+        screen: Callable[[pa.Table], np.ndarray] | None = None,
     ):
         policy = config.get("bad_rows", "raise")
         if policy not in POLICIES:
@@ -55,27 +59,35 @@ class CheckedRows(Generic[Record]):
             )
         self.rows: MappedRows[Record] = MappedRows(files, kind, config.get("cache_dir"))
         self.bad: list[BadRow] = []
-        self._digest = hashlib.sha256()
-        wanted = _choose(len(self.rows), max_samples, config)
-        kept = [i for i, record in self._records(wanted) if self._is_good(i, record, check)]
-        self.kept = np.array(kept, dtype=np.int64)
-        self.fingerprint = self._digest.hexdigest()
-        del self._digest  # a hash object cannot be pickled
+        wanted = np.asarray(_choose(len(self.rows), max_samples, config), dtype=np.int64)
+        good = np.zeros(len(self.rows), dtype=bool)
+        if screen is not None:
+            good = np.concatenate([screen(table) for table in self.rows.arrow_tables()])
+        doubtful = wanted[~good[wanted]]
+        good[[i for i, record in self._records(doubtful) if self._is_good(i, record, check)]] = True
+        self.kept = wanted[good[wanted]]
+        self.fingerprint = _fingerprint(self.rows.arrow_tables(), self.kept)
         self._report(policy)
 
-    def _records(self, wanted: Sequence[int]) -> Iterator[tuple[int, Record]]:
+    def _records(self, wanted: np.ndarray) -> Iterator[tuple[int, Record]]:
         # Row by row costs ten times what reading the files through does.
-        if isinstance(wanted, range):
-            return zip(wanted, self.rows, strict=False)
-        return ((index, self.rows[index]) for index in wanted)
+        if len(wanted) * 10 < len(self.rows) or (np.diff(wanted) < 0).any():
+            yield from ((index, self.rows[index]) for index in wanted.tolist())
+            return
+        remaining = iter(wanted.tolist())
+        next_wanted = next(remaining, -1)
+        for index, record in enumerate(self.rows):
+            if index == next_wanted:
+                yield index, record
+                next_wanted = next(remaining, -1)
+            if next_wanted < 0:
+                return
 
     def _is_good(self, index: int, record: Record, check: Callable[[Record], list[str]]) -> bool:
         reasons = check(record)
         if reasons:
             file, row = self.rows.place(index)
             self.bad.append(BadRow(file, row, "; ".join(reasons)))
-        else:
-            self._digest.update(repr((record.id, record.prompt)).encode())
         return not reasons
 
     def _report(self, policy: str) -> None:
@@ -95,6 +107,22 @@ class CheckedRows(Generic[Record]):
 
     def __getitem__(self, item: int) -> Record:
         return self.rows[int(self.kept[item])]
+
+
+def _fingerprint(tables: Sequence[pa.Table], kept: np.ndarray) -> str:
+    """A digest of ids, prompts and which rows are kept; it does not depend on how files are cut."""
+    ids, texts = hashlib.sha256(), hashlib.sha256()
+    for table in tables:
+        for batch in table.select(["extra_info", "prompt"]).to_batches():
+            names = pc.struct_field(batch.column(0), "id").to_pylist()
+            turns = batch.column(1).flatten()
+            said = zip(
+                *(pc.struct_field(turns, key).to_pylist() for key in ("role", "content")),
+                strict=True,
+            )
+            ids.update("".join(f"{name!r}\n" for name in names).encode())
+            texts.update("".join(f"{turn!r}\n" for turn in said).encode())
+    return hashlib.sha256(ids.digest() + texts.digest() + kept.tobytes()).hexdigest()
 
 
 def _choose(n_rows: int, max_samples: int, config: Any) -> Sequence[int]:

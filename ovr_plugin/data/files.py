@@ -219,6 +219,10 @@ class MappedRows(Generic[Record]):
     def __len__(self) -> int:
         return self.starts[-1]
 
+    def arrow_tables(self) -> list[pa.Table]:
+        """The files as Arrow tables on the disk, one each."""
+        return [table.data.table for table in self.tables]
+
     def place(self, index: int) -> tuple[str, int]:
         """The file of a row, and its number there."""
         table = bisect_right(self.starts, index) - 1

@@ -1,11 +1,22 @@
 """Pictures by reference: what is wrong with one, how large it is, how many tokens it becomes.
 
 Nothing here keeps a decoded picture. Sizes come from the file's header, so counting the tokens of a
-large corpus does not decode it.
+large corpus does not decode it. What is decided of unusual pictures:
+
+- Refused: more pixels than Pillow opens without fear of a decompression bomb; cut files; several
+  frames (which of them was asked about?); 16 bits a channel (Pillow cuts them off at 255, which
+  turns a picture white); sides of more than 200 : 1; pipes, devices and dangling links.
+- Taken, and made RGB: grey, one bit, palette, CMYK; what is transparent is put on white.
+- Taken as it is stored: a photograph whose EXIF data ask to be rotated. Qwen's own preprocessing
+  does not rotate it either, and the header's size is then the picture's.
+- Followed: links on the disk. A row's path may not lead out of its corpus
+  (`ovr_plugin.data.readers._pictures`); a training file's paths are absolute and trusted.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +24,7 @@ from typing import Any
 
 # Qwen2.5-VL's smart_resize (and qwen_vl_utils') refuses anything more elongated.
 MAX_ASPECT_RATIO = 200
+MIN_TOKENS = 4  # qwen_vl_utils' lower limit of a picture, where none is set
 
 
 @dataclass(frozen=True)
@@ -46,13 +58,28 @@ def header_problem(image: ImageRef) -> str | None:
     reason = _reference_problem(image)
     if reason:
         return reason
+    name = image.path or "(bytes)"
     try:
-        height, width = size_of(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", _bomb_warning())
+            with open_image(image) as opened:
+                (width, height), mode = opened.size, opened.mode
+                n_frames = getattr(opened, "n_frames", 1)
     except Exception as error:  # a corrupt file can make any decoder raise anything
-        return f"unreadable image: {image.path or '(bytes)'}: {error}"
+        return f"unreadable image: {name}: {error}"
+    if n_frames > 1:
+        return f"animated image: {n_frames} frames: {name}"
+    if mode.startswith(("I", "F")):
+        return f"16-bit image: mode {mode}: {name}; convert it to 8 bits"
     if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
         return f"image too elongated: {width} x {height} pixels, over {MAX_ASPECT_RATIO} : 1"
     return None
+
+
+def _bomb_warning() -> type[Warning]:
+    from PIL import Image
+
+    return Image.DecompressionBombWarning
 
 
 def decode_problem(image: ImageRef) -> str | None:
@@ -82,6 +109,12 @@ def _reference_problem(image: ImageRef) -> str | None:
     return None
 
 
+def _enlarged(n_tokens: float) -> int:
+    """Most tokens of a picture that is enlarged to ``n_tokens``: both its sides are rounded up."""
+    longest = math.sqrt(n_tokens * MAX_ASPECT_RATIO)
+    return math.ceil(n_tokens + longest + longest / MAX_ASPECT_RATIO + 1)
+
+
 class ImageTokens:
     """How many prompt tokens a picture becomes, as the agent loop and the processor make them.
 
@@ -107,6 +140,19 @@ class ImageTokens:
         self.max_pixels = max_pixels
         self.processor_kwargs = dict(processor_kwargs or {})
         self._counts: dict[tuple[int, int], int] = {}
+
+    def upper_bound(self) -> int | None:
+        """No picture becomes more tokens than this; None where the processor has no limits."""
+        processor = self.image_processor
+        area = (processor.patch_size * processor.merge_size) ** 2
+        size = dict(self.processor_kwargs.get("size") or processor.size or {})
+        low = self.processor_kwargs.get("min_pixels") or size.get("shortest_edge")
+        high = self.processor_kwargs.get("max_pixels") or size.get("longest_edge")
+        if not low or not high:
+            return None
+        high = min(high, self.max_pixels or high)
+        lows = [low, self.min_pixels or MIN_TOKENS * area]
+        return max(high // area, *(_enlarged(pixels / area) for pixels in lows))
 
     def count(self, image: ImageRef) -> int:
         """Tokens of one picture, by its header; 0 if the limits shrink a side of it to nothing."""

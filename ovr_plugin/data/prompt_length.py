@@ -111,8 +111,8 @@ class ControlTokens:
     """
 
     def __init__(self, tokenizer: Any):
-        tokens = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
-        self.pattern = re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
+        self.tokens = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(re.escape, self.tokens)) or r"(?!)")
 
     def problems(self, texts: Sequence[str]) -> list[str]:
         """One reason for each text that holds one."""

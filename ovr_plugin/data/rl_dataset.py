@@ -12,29 +12,41 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch.utils.data import Dataset
 
 from ovr_plugin.data.checked import CheckedRows, file_list
-from ovr_plugin.data.images import ImageRef, ImageTokens, open_image, size_of
-from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, with_image_parts
+from ovr_plugin.data.images import ImageRef, ImageTokens, decode_problem, open_image, size_of
+from ovr_plugin.data.mix import Mix, MixSampler
+from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, n_bytes, with_image_parts
+from ovr_plugin.data.replacement import MAX_BROKEN, Replacement
 from ovr_plugin.data.sample import Sample, problems
+from ovr_plugin.data.screen import plain_rows, sources_of
 
 # veRL's own default when data.max_prompt_length is not set.
 MAX_PROMPT_LENGTH = 1024
+CHECK_IMAGES = ("start", "use")
 
 
 class OVRDataset(Dataset):
     """Text and image prompts with their reference answers.
 
-    All rows are checked at construction (see `CheckedRows`): pictures by their headers, prompts
-    against ``max_prompt_length`` with picture tokens counted, and no special tokens in the text.
+    All rows are checked at construction (see `CheckedRows`): prompts against ``max_prompt_length``
+    with picture tokens counted, no special tokens in the text, and, with ``check_images: start``,
+    every picture's header. With ``check_images: use`` a picture is opened, and decoded once for
+    trial, when its row is used, and a broken row is replaced by another of its source (see
+    `Replacement`): a large set starts at once. A picture whose tokens might matter for the length
+    is opened at the start in either case.
 
     Args:
         data_files: parquet file or files with `ovr_plugin.data.schema.SCHEMA`.
         tokenizer: of the model.
         config: veRL's ``data`` section. Beyond veRL's own keys: ``min_pixels``, ``max_pixels``
-            (of every picture; None leaves it to the processor) and ``bad_rows`` (raise | report).
+            (of every picture; None leaves it to the processor), ``bad_rows`` (raise | report),
+            ``check_images`` (start | use), ``max_broken_rows`` (of replaced ones, before the run
+            stops) and ``mix`` (see `ovr_plugin.data.mix.Mix`).
         processor: of the model; None for a text model.
         max_samples: use no more rows than this; -1 for all.
 
@@ -63,6 +75,10 @@ class OVRDataset(Dataset):
             config.get("apply_chat_template_kwargs"),
         )
         self.control_tokens = ControlTokens(tokenizer)
+        self.check_images = str(config.get("check_images") or "start")
+        if self.check_images not in CHECK_IMAGES:
+            names = " or ".join(CHECK_IMAGES)
+            raise ValueError(f"data.check_images is {self.check_images!r}; it must be {names}")
         self._read()
 
     def _image_tokens(self, processor: Any) -> ImageTokens | None:
@@ -73,7 +89,48 @@ class OVRDataset(Dataset):
 
     def _read(self) -> None:
         self.rows = CheckedRows(
-            self.data_files, Sample, self._problems, self.config, self.max_samples
+            self.data_files, Sample, self._problems, self.config, self.max_samples, self._screen
+        )
+        names, has_images = _concatenated(self.rows.rows.arrow_tables())
+        self.sources, self.is_image = names[self.rows.kept], has_images[self.rows.kept]
+        _, codes = np.unique(self.sources.astype(str), return_inverse=True)
+        self.replacement = Replacement(
+            codes * 2 + self.is_image,
+            self._problems_in_use,
+            lambda item: self.rows.rows.place(int(self.rows.kept[item])),
+            int(self.config.get("seed") or 0),
+            int(self.config.get("max_broken_rows") or MAX_BROKEN),
+        )
+
+    def _screen(self, table: pa.Table) -> np.ndarray:
+        image_tokens = self.prompt_length.image_tokens
+        later = self.check_images == "use" and image_tokens is not None
+        return plain_rows(
+            table,
+            self.control_tokens.tokens,
+            n_bytes(self.prompt_length.render([{"role": "user", "content": ""}])),
+            image_tokens.upper_bound() if later and image_tokens else None,
+            self.max_prompt_length,
+        )
+
+    def _problems_in_use(self, item: int) -> list[str]:
+        sample = self.rows[item]
+        if not sample.images:
+            return []
+        reasons = self._problems(sample)
+        return reasons or [reason for reason in map(decode_problem, sample.images) if reason]
+
+    def mix_sampler(self) -> MixSampler | None:
+        """The order of rows that ``data.mix`` asks for; None without it."""
+        mix = self.config.get("mix")
+        if not mix:
+            return None
+        return MixSampler(
+            self.sources.tolist(),
+            self.is_image.tolist(),
+            int(self.config["train_batch_size"]),
+            Mix.of(mix),
+            int(self.config.get("seed") or 0),
         )
 
     def _problems(self, sample: Sample) -> list[str]:
@@ -105,6 +162,8 @@ class OVRDataset(Dataset):
         return len(self.rows)
 
     def __getitem__(self, item: int) -> dict[str, Any]:
+        if self.check_images == "use":
+            item = self.replacement.good_row(int(item))
         sample = self.rows[item]
         row = sample.to_row()
         return {
@@ -164,6 +223,13 @@ class OVRDataset(Dataset):
                 "with the data it was trained on, or remove data.pt from the checkpoint to start "
                 "a new pass over the new data"
             )
+
+
+def _concatenated(tables: list[pa.Table]) -> tuple[np.ndarray, np.ndarray]:
+    """data_source and presence of pictures of all rows."""
+    parts = [sources_of(table) for table in tables]
+    names = np.array([name for names, _ in parts for name in names], dtype=object)
+    return names, np.concatenate([has_images for _, has_images in parts])
 
 
 def _pixel_limits(config: Any) -> dict[str, int]:

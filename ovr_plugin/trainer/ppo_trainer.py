@@ -16,6 +16,7 @@ from typing import Any
 
 import transfer_queue as tq
 from omegaconf import open_dict
+from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
@@ -112,6 +113,22 @@ class OVRTrainer(PPOTrainerSync):
         if self.use_critic:
             roles["critic"] = self.config.critic
         return {role: list(config.checkpoint.load_contents) for role, config in roles.items()}
+
+    def _init_dataloader(self) -> None:
+        """As veRL's, whose choice of samplers is random or sequential; ours where data.mix asks."""
+        super()._init_dataloader()
+        mix_sampler = getattr(self.train_dataset, "mix_sampler", None)
+        sampler = mix_sampler() if mix_sampler else None
+        if sampler is not None:
+            loader = self.train_dataloader
+            self.train_dataloader = StatefulDataLoader(
+                dataset=self.train_dataset,
+                batch_size=loader.batch_size,
+                num_workers=loader.num_workers,
+                drop_last=True,
+                collate_fn=loader.collate_fn,
+                sampler=sampler,
+            )
 
     def _compute_metrics(
         self, batch: Any, metrics: dict, timing_raw: dict, global_steps: int, epoch: int

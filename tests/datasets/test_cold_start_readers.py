@@ -167,7 +167,11 @@ def test_limo_keeps_its_one_text(tmp_path):
 
 BAD = [
     ("bespoke_stratos", conversation(SKY[:40]), "the thinking never ends"),
-    ("bespoke_stratos", conversation("look </think>" + SKY), "a thinking tag inside the text"),
+    (
+        "bespoke_stratos",
+        conversation(SKY.replace("look", "look </think>")),
+        "a thinking tag inside",
+    ),
     ("bespoke_stratos", conversation(SKY.replace("<|begin_of_thought|>", "")), "the opening tag"),
     ("bespoke_stratos", conversation(SKY.replace("look", "")), "no thinking before the solution"),
     ("bespoke_stratos", conversation(SKY.replace("<|end_of_solution|>", "")), "the solution has"),
