@@ -105,6 +105,10 @@ class CheckedRows(Generic[Record]):
     def __len__(self) -> int:
         return len(self.kept)
 
+    def place(self, item: int) -> tuple[str, int]:
+        """The file of a kept row, and its number there."""
+        return self.rows.place(int(self.kept[item]))
+
     def __getitem__(self, item: int) -> Record:
         return self.rows[int(self.kept[item])]
 

@@ -97,7 +97,7 @@ class OVRDataset(Dataset):
         self.replacement = Replacement(
             codes * 2 + self.is_image,
             self._problems_in_use,
-            lambda item: self.rows.rows.place(int(self.rows.kept[item])),
+            self.rows.place,
             int(self.config.get("seed") or 0),
             int(self.config.get("max_broken_rows") or MAX_BROKEN),
         )

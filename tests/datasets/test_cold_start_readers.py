@@ -10,7 +10,7 @@ import pytest
 from ovr_plugin.data.prompt import INSTRUCTION
 from ovr_plugin.data.readers import cold_start_reader_names, get_cold_start_reader
 from ovr_plugin.data.sample import BadRow, ColdStartSample, cold_start_problems
-from ovr_plugin.reward import grade
+from ovr_plugin.reward import Outcome, grade
 
 # Counted in the files; the share of wrong and cut traces is what their SOURCE.md says.
 REAL = {
@@ -64,8 +64,9 @@ def test_the_verifier_agrees_with_the_scores_of_the_corpora(shared, name):
         for item in read(name, shared / "raw" / REAL[name][0])
         if isinstance(item, ColdStartSample)
     ]
-    right = [grade(item.response, item.ground_truth).score for item in good]
-    assert sum(right) / len(right) >= 0.95
+    outcomes = [grade(item.response, item.ground_truth).outcome for item in good]
+    # A busy machine may give a timeout, which says nothing of the answer.
+    assert outcomes.count(Outcome.WRONG) <= 0.05 * len(outcomes)
 
 
 SKY = (
