@@ -64,7 +64,8 @@ def header_problem(image: ImageRef) -> str | None:
             warnings.simplefilter("error", _bomb_warning())
             with open_image(image) as opened:
                 (width, height), mode = opened.size, opened.mode
-                n_frames = getattr(opened, "n_frames", 1)
+                # A camera's MPO file holds its photograph first, then a preview.
+                n_frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
     except Exception as error:  # a corrupt file can make any decoder raise anything
         return f"unreadable image: {name}: {error}"
     if n_frames > 1:
@@ -150,9 +151,11 @@ class ImageTokens:
         high = self.processor_kwargs.get("max_pixels") or size.get("longest_edge")
         if not low or not high:
             return None
-        high = min(high, self.max_pixels or high)
+        n_high = min(high, self.max_pixels or high) / area
         lows = [low, self.min_pixels or MIN_TOKENS * area]
-        return max(high // area, *(_enlarged(pixels / area) for pixels in lows))
+        # A thin picture keeps a side of one token, whatever the limit.
+        thin = math.ceil(math.sqrt(n_high * MAX_ASPECT_RATIO))
+        return max(int(n_high), thin, *(_enlarged(pixels / area) for pixels in lows))
 
     def count(self, image: ImageRef) -> int:
         """Tokens of one picture, by its header; 0 if the limits shrink a side of it to nothing."""

@@ -255,7 +255,10 @@ def load_images(messages: list[dict[str, Any]], image_patch_size: int) -> list[A
     images = []
     for item in items:
         with open_image(_reference(item["image"])) as opened:
-            images.append(fetch_image({**item, "image": opened}, image_patch_size))
+            # fetch_image puts RGBA on white and ignores every other kind of transparency.
+            hidden = opened.mode in ("LA", "PA") or "transparency" in opened.info
+            image = opened.convert("RGBA") if hidden else opened
+            images.append(fetch_image({**item, "image": image}, image_patch_size))
     return images
 
 

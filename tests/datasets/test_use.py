@@ -116,6 +116,16 @@ def test_a_rotated_photograph_stays_as_it_is_stored():
     assert np.array_equal(np.asarray(image), np.asarray(plain))
 
 
+@pytest.mark.parametrize("mode", ["LA", "P", "RGBA"])
+def test_what_is_transparent_is_put_on_white(mode):
+    if mode == "P":
+        image, options = Image.new("P", (56, 56), 3), {"transparency": 3}
+    else:
+        image, options = Image.new(mode, (56, 56), 0), {}
+    (shown,) = opened(encoded(image, "PNG", **options))
+    assert (np.asarray(shown) == 255).all()
+
+
 def test_a_cmyk_photograph_keeps_its_colours():
     red = encoded(Image.new("RGB", (56, 56), (250, 10, 10)).convert("CMYK"), "JPEG")
     (image,) = opened(red)
@@ -137,7 +147,7 @@ def test_special_files_are_no_pictures(tmp_path):
 LIMITS = st.none() | st.integers(1, 2_000).map(lambda n: n * 784)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000), low=LIMITS, high=LIMITS)
 def test_tokens_from_the_header_are_the_processors(processor, height, width, low, high):
     if max(height, width) > MAX_ASPECT_RATIO * min(height, width) or (low or 1) > (high or 10**9):
@@ -149,7 +159,7 @@ def test_tokens_from_the_header_are_the_processors(processor, height, width, low
     assert n_tokens <= counter.upper_bound()
     # The processor itself, on the size that qwen_vl_utils hands it.
     size = smart_resize(height, width, 28, low, high)
-    if not all(size) or size[0] * size[1] > 500_000:
+    if not all(size) or size[0] * size[1] > 60_000:
         return
     made = processor.image_processor(images=[Image.new("RGB", size[::-1])], return_tensors="pt")
     assert n_tokens == int(made["image_grid_thw"].prod()) // 4
