@@ -1,0 +1,307 @@
+"""``ovr behaviours``: how often responses show the eight cognitive behaviours (OVR 5.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+    from ovr_plugin.analysis.behaviours.definitions import Behaviour
+    from ovr_plugin.analysis.behaviours.judge import Panel
+    from ovr_plugin.analysis.behaviours.responses import Response
+
+JUDGE, MORE = "The judge", "What is measured"
+SHOWN_CHECKPOINTS = 8  # on the console; the files hold all
+
+
+def behaviours(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Responses as JSON Lines, such as rollout dumps; a folder is all of its files."
+        ),
+    ],
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model that judges; repeat it for several. None: keywords only.",
+            rich_help_panel=JUDGE,
+        ),
+    ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="URL of an OpenAI-compatible server, one for all judges or one for each.",
+            rich_help_panel=JUDGE,
+        ),
+    ] = None,
+    votes: Annotated[int, typer.Option(help="Of each judge.", min=1, rich_help_panel=JUDGE)] = 1,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="By default 0; 1 with several votes.", min=0, rich_help_panel=JUDGE),
+    ] = None,
+    max_tokens: Annotated[
+        int, typer.Option(help="Of a judge's reply.", min=1, rich_help_panel=JUDGE)
+    ] = 2048,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests in flight.", min=1, rich_help_panel=JUDGE)
+    ] = 32,
+    timeout: Annotated[
+        float, typer.Option(help="Of one request, in seconds.", min=0.1, rich_help_panel=JUDGE)
+    ] = 600.0,
+    tries: Annotated[int, typer.Option(help="Of one request.", min=1, rich_help_panel=JUDGE)] = 6,
+    behaviour: Annotated[
+        list[str] | None,
+        typer.Option(help="One of the eight; repeat it. None: all.", rich_help_panel=MORE),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Responses of each checkpoint.", min=1, rich_help_panel=MORE),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Of the bootstrap.", min=100, rich_help_panel=MORE)
+    ] = 2000,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results; by default behaviours/ of the files' run."),
+    ] = None,
+) -> None:
+    """Count behaviours in responses, by keywords and by LLM judges, and their transfer to vision.
+
+    Replies of judges are kept: the same command goes on where it stopped, and asks nothing twice.
+    Exit code 1 if the judge cannot be reached; what it said until then is kept.
+    """
+    from rich.console import Console
+
+    from ovr_plugin.analysis.behaviours.definitions import behaviours_named
+    from ovr_plugin.analysis.behaviours.responses import read_responses
+    from ovr_plugin.analysis.behaviours.study import by_checkpoint
+    from ovr_plugin.endpoint import EndpointDown
+
+    console = Console(highlight=False)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    folder = out or _folder_of(files[0])
+    try:
+        measured = behaviours_named(behaviour or [])
+        asking = None
+        if judge:
+            asking = _Asking(judge, endpoint or [], votes, temperature, max_tokens)
+            asking.how = {"concurrency": concurrency, "timeout_s": timeout, "n_tries": tries}
+        groups = by_checkpoint(read_responses(files), limit)
+        if not groups:
+            raise ValueError(f"no responses in {', '.join(map(str, files))}")
+        records = _study(groups, measured, asking, folder, resamples, console)
+    except (ValueError, OSError) as error:
+        errors.print(f"Nothing counted: {error}")
+        raise typer.Exit(2) from None
+    except EndpointDown as error:
+        errors.print(
+            f"The judge cannot be reached: {error}\nWhat it said so far is kept in {folder}"
+        )
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        errors.print(f"Interrupted; the same command goes on. What was judged is in {folder}")
+        raise typer.Exit(130) from None
+    _print(records, measured, bool(judge), console)
+    console.print(f"all numbers: {folder}", markup=False, soft_wrap=True)
+
+
+class _Asking:
+    """The panel and its endpoints, checked."""
+
+    def __init__(
+        self,
+        judges: Sequence[str],
+        urls: Sequence[str],
+        votes: int,
+        temperature: float | None,
+        max_tokens: int,
+    ):
+        from ovr_plugin.analysis.behaviours.judge import Panel
+        from ovr_plugin.endpoint import Sampling
+
+        if len(urls) not in (1, len(judges)):
+            raise ValueError(
+                f"{len(judges)} judges and {len(urls)} endpoints: give one --endpoint for all "
+                "judges, or one for each, such as --endpoint http://localhost:8000/v1"
+            )
+        if temperature is None:
+            temperature = 1.0 if votes > 1 else 0.0
+        sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
+        self.panel: Panel = Panel(tuple(judges), votes, sampling)
+        self.urls = list(urls) * len(judges) if len(urls) == 1 else list(urls)
+        self.how: dict[str, Any] = {}
+
+    def endpoints(self) -> list[Any]:
+        from ovr_plugin.endpoint import Endpoint
+
+        return [
+            Endpoint(url, model, **self.how)
+            for url, model in zip(self.urls, self.panel.models, strict=True)
+        ]
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "models": list(self.panel.models),
+            "votes": self.panel.n_votes,
+            "sampling": self.panel.sampling.body(),
+        }
+
+
+def _study(
+    groups: dict[Any, list[Response]],
+    measured: Sequence[Behaviour],
+    asking: _Asking | None,
+    folder: Path,
+    n_resamples: int,
+    console: Console,
+) -> list[dict[str, Any]]:
+    from ovr_plugin.analysis.behaviours import judge as judging
+    from ovr_plugin.analysis.behaviours import study
+
+    store = folder / study.STORE
+    if asking:
+        everything = [response for group in groups.values() for response in group]
+        n_votes = len(everything) * len(measured) * asking.panel.n_votes * len(asking.urls)
+        with _progress("asking the judge", n_votes, console) as on_progress:
+            done = asyncio.run(
+                judging.ask_judges(
+                    everything, measured, asking.panel, asking.endpoints(), store, on_progress
+                )
+            )
+        if done.n_failed:
+            failed = store.with_name(f"{store.name}.failed.jsonl")
+            console.print(
+                f"{done.n_failed} requests failed and are missing values; see {failed}",
+                markup=False,
+                soft_wrap=True,
+            )
+    records, lines = [], []
+    for checkpoint, responses in groups.items():
+        detected = {"keywords": study.keywords_in(responses, measured)}
+        if asking:
+            judged, unanimous = judging.judged_counts(responses, measured, asking.panel, store)
+            detected["judge"] = judged
+        record = study.checkpoint_record(checkpoint, responses, detected, n_resamples, seed=0)
+        if asking:
+            record["unanimous"] = unanimous
+        records.append(record)
+        lines += study.count_records(responses, detected)
+    study.write_study(folder, records, lines, asking.record() if asking else None)
+    return records
+
+
+@contextmanager
+def _progress(what: str, total: int, console: Console) -> Iterator[Callable[[Any], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done.n_before + done.n_done + done.n_failed)
+
+
+def _print(
+    records: Sequence[dict[str, Any]],
+    measured: Sequence[Behaviour],
+    judged: bool,
+    console: Console,
+) -> None:
+    from rich.markup import escape
+
+    from ovr_plugin.analysis.behaviours.transfer import DEFINITIONS, OVERALL
+
+    shown = (
+        records
+        if len(records) <= SHOWN_CHECKPOINTS
+        else [records[0], *records[1 - SHOWN_CHECKPOINTS :]]
+    )
+    for record in shown:
+        console.print(_rates(record, measured, judged))
+        console.print(_transfer(record, "judge" if judged else "keywords"))
+    if len(shown) < len(records):
+        console.print(f"({len(records) - len(shown)} more checkpoints are in the file)")
+    names = ["emergence_rate", "mean_count", "btr", *OVERALL, "interval"]
+    for name in [*names, "kappa"] if judged else names:
+        console.print(f"[bold]{name}[/bold]: {escape(DEFINITIONS[name])}", style="dim")
+
+
+def _rates(record: dict[str, Any], measured: Sequence[Behaviour], judged: bool) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    n = record["keywords"]["n_responses"]
+    title = f"[bold]{escape(record['name'])}[/bold]: {n} responses"
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column("behaviour")
+    detectors = ["judge", "keywords"] if judged else ["keywords"]
+    for detector in detectors:
+        table.add_column(f"rate ({detector})", justify="right")
+        table.add_column("mean count", justify="right")
+    if judged:
+        for column in ("missing", "same as keywords", "kappa"):
+            table.add_column(column, justify="right")
+    for behaviour in measured:
+        cells = [behaviour.title]
+        for detector in detectors:
+            numbers = record[detector]["behaviours"][behaviour.name]
+            cells += [_share(numbers["emergence_rate"]), _number(numbers["mean_count"])]
+        if judged:
+            agreed = record["agreement"][behaviour.name]
+            missing = record["judge"]["behaviours"][behaviour.name]["n_missing"]
+            cells += [str(missing), _plain(agreed["presence"], "{:.0%}"), _plain(agreed["kappa"])]
+        table.add_row(*cells)
+    return table
+
+
+def _transfer(record: dict[str, Any], detector: str) -> Any:
+    from rich.table import Table
+
+    from ovr_plugin.analysis.behaviours.definitions import PAIRS
+    from ovr_plugin.analysis.behaviours.transfer import OVERALL
+
+    table = Table(f"transfer ({detector})", "BTR", box=None)
+    table.columns[1].justify = "right"
+    for language, btr in record[detector]["btr"].items():
+        pair = f"{language} -> {PAIRS[language]}".replace("_", " ")
+        table.add_row(pair, _share(btr))
+    for name in OVERALL:
+        if name in record[detector]:
+            table.add_row(name, _share(record[detector][name]))
+    return table
+
+
+def _share(estimate: dict[str, float | None]) -> str:
+    return _with_interval(estimate, "{:.1%}")
+
+
+def _number(estimate: dict[str, float | None]) -> str:
+    return _with_interval(estimate, "{:.2f}")
+
+
+def _with_interval(estimate: dict[str, float | None], form: str) -> str:
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    if value is None:
+        return "undefined"
+    if low is None or high is None:
+        return form.format(value)
+    return f"{form.format(value)} \\[{form.format(low)}, {form.format(high)}]"
+
+
+def _plain(value: float | None, form: str = "{:.2f}") -> str:
+    return "undefined" if value is None else form.format(value)
+
+
+def _folder_of(file: Path) -> Path:
+    """``behaviours`` in the run that a dump belongs to, else beside the file."""
+    folder = file if file.is_dir() else file.parent
+    return (folder.parent if folder.name == "rollouts" else folder) / "behaviours"
