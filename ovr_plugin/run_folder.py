@@ -84,7 +84,7 @@ class RunFolder:
 
         by_step: dict[tuple[int, int], dict[str, Any]] = {}
         for number, stage in enumerate(STAGES):
-            for start in self._starts(stage):
+            for start in self.starts(stage):
                 for step, metrics in read_metrics(start):
                     record = by_step.setdefault((number, step), {"stage": stage, "step": step})
                     record |= metrics
@@ -92,7 +92,8 @@ class RunFolder:
         write_jsonl(self.metrics, records)
         return records
 
-    def _starts(self, stage: str) -> list[Path]:
+    def starts(self, stage: str) -> list[Path]:
+        """The metrics files of every start of ``stage``'s trainer, in order."""
         return sorted(self.logs.glob(f"{stage}_*.jsonl"))
 
 

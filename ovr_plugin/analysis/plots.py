@@ -1,14 +1,19 @@
-"""The only file that draws: metrics of a run in, PNG files out (after Fig. 3 of the paper)."""
+"""The only file that draws: metrics or charts of runs in, PNG and PDF files out (Fig. 3 to 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ovr_plugin.analysis.report.charts import Chart, Series
 
 # Okabe and Ito's palette: told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+DASHES = ("-", "--", ":", "-.")
+MAX_LEGEND = 12  # more entries would hide the curves
 Record = Mapping[str, Any]
 
 
@@ -99,3 +104,108 @@ def _draw(plot: Plot, records: Sequence[Record], folder: Path) -> Path | None:
     path = folder / f"{plot.name}.png"
     figure.savefig(path)
     return path
+
+
+def draw_charts(charts: Sequence[Chart], folder: str | Path) -> list[Path]:
+    """Draw every chart of a report as ``ID.png`` and ``ID.pdf``.
+
+    Args:
+        charts: from `ovr_plugin.analysis.report.charts`.
+        folder: where the files go; made if missing.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path for chart in charts for path in _draw_chart(chart, folder)]
+
+
+def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    {"line": _lines, "area": _areas, "bar": _bars}[chart.kind](axes, chart)
+    axes.set(title=plain(chart.title), xlabel=chart.x_label, ylabel=chart.y_label)
+    if chart.percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axes.grid(alpha=0.3)
+    for x, label in chart.marks:
+        axes.axvline(x, color="grey", linestyle=":", linewidth=1)
+        top = axes.get_xaxis_transform()
+        axes.text(x, 1.0, f" {plain(label)}", transform=top, va="top", fontsize=8, color="grey")
+    if 1 < len(chart.series) <= MAX_LEGEND:
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in chart.id)
+    paths = [folder / f"{stem}.{kind}" for kind in ("png", "pdf")]
+    for path in paths:
+        figure.savefig(path)
+    return paths
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib does not take for its mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _label(chart: Chart, series: Series) -> str:
+    several = len({each.run for each in chart.series}) > 1
+    name = f"{series.name}, {series.run}" if several else series.name
+    # A leading underscore would keep it out of the legend.
+    return plain(name.lstrip("_"))
+
+
+def _styles(chart: Chart) -> list[tuple[Series, str, str]]:
+    """(series, colour, dash): as on the page, colours tell curves apart and dashes runs."""
+    names = list(dict.fromkeys(series.name for series in chart.series))
+    runs = list(dict.fromkeys(series.run for series in chart.series))
+    return [
+        (
+            series,
+            COLOURS[
+                (names.index(series.name) if len(names) > 1 else runs.index(series.run))
+                % len(COLOURS)
+            ],
+            DASHES[runs.index(series.run) % len(DASHES)],
+        )
+        for series in chart.series
+    ]
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]
+
+
+def _lines(axes: Any, chart: Chart) -> None:
+    for series, colour, dash in _styles(chart):
+        style = {"marker": "o", "markersize": 3} if len(series.x) <= 30 else {"linewidth": 1.2}
+        y = _numbers(series.y)
+        label = _label(chart, series)
+        axes.plot(series.x, y, color=colour, linestyle=dash, label=label, **style)
+        if series.low:
+            low, high = _numbers(series.low), _numbers(series.high)
+            axes.fill_between(series.x, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _areas(axes: Any, chart: Chart) -> None:
+    styles = _styles(chart)
+    axes.stackplot(
+        styles[0][0].x,
+        [[value or 0.0 for value in series.y] for series, _, _ in styles],
+        colors=[colour for _, colour, _ in styles],
+        labels=[_label(chart, series) for series, _, _ in styles],
+        alpha=0.8,
+    )
+
+
+def _bars(axes: Any, chart: Chart) -> None:
+    width = 0.8 / len(chart.series)
+    for number, series in enumerate(chart.series):
+        x = [at - 0.4 + (number + 0.5) * width for at in series.x]
+        y, low, high = (_numbers(values) for values in (series.y, series.low, series.high))
+        errors = [
+            [value - end for value, end in zip(y, low, strict=True)],
+            [end - value for value, end in zip(y, high, strict=True)],
+        ]
+        colour = COLOURS[number % len(COLOURS)]
+        axes.bar(x, y, width, color=colour, label=_label(chart, series), yerr=errors)
+    axes.set_xticks(range(len(chart.categories)), chart.categories)

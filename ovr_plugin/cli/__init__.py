@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ovr_plugin.cli.average import average
+from ovr_plugin.cli.behaviours import behaviours
 from ovr_plugin.cli.doctor import doctor
 from ovr_plugin.cli.evaluate import benchmarks, evaluate
 from ovr_plugin.cli.grade import grade as grade_command
@@ -13,6 +14,7 @@ from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 from ovr_plugin.cli.score import score
+from ovr_plugin.cli.report import report
 from ovr_plugin.cli.serve_reward import serve_reward
 from ovr_plugin.cli.serving import serving
 from ovr_plugin.cli.sources import sources
@@ -36,3 +38,5 @@ app.command()(benchmarks)
 app.command()(score)
 app.command()(serving)
 app.command()(sources)
+app.command()(behaviours)
+app.command()(report)

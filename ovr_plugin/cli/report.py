@@ -1,0 +1,82 @@
+"""``ovr report``: one page, and figures, of a run or of several over each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders: logs/, rollouts/, eval/, behaviours/.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file; by default report.html in the first run.")
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for PNG and PDF figures; by default figures/ beside the page."),
+    ] = None,
+    rollouts: Annotated[
+        int, typer.Option(help="How many the page holds, of all runs together.", min=0)
+    ] = 10_000,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Parquet with the pictures; by default each run's data/*.parquet."),
+    ] = None,
+    picture_mb: Annotated[
+        float, typer.Option(help="Of the page, for pictures; 0 for none.", min=0)
+    ] = 20.0,
+    perception: Annotated[
+        list[str] | None,
+        typer.Option(help="Sources of Fig. 6, by a part of their name; repeat it."),
+    ] = None,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Only the page.")] = False,
+) -> None:
+    """Show a run, finished or not: the paper's figures from its own numbers, and its rollouts.
+
+    The page holds all it needs and can be sent to others. Exit code 2 if there is nothing to show.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress
+
+    from ovr_plugin.analysis.plots import draw_charts
+    from ovr_plugin.analysis.report.charts import PERCEPTION, charts_of
+    from ovr_plugin.analysis.report.page import write_page
+    from ovr_plugin.analysis.report.runs import distinct_names, read_run
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    page = out or runs[0] / "report.html"
+    try:
+        with console.status("reading metrics"):
+            names = distinct_names(runs)
+            read = [read_run(root, name) for root, name in zip(runs, names, strict=True)]
+            charts = charts_of(read, perception or PERCEPTION)
+        with Progress(
+            "reading rollouts", BarColumn(), MofNCompleteColumn(), console=console, transient=True
+        ) as bar:
+            task = bar.add_task("", total=sum(len(run.rollout_files) for run in read))
+            write_page(
+                page,
+                read,
+                charts,
+                rollouts,
+                data or [],
+                int(picture_mb * 1e6),
+                on_file=lambda: bar.advance(task),
+            )
+        drawn = []
+        if not no_figures:
+            with console.status("drawing figures"):
+                drawn = draw_charts(charts, figures or page.parent / "figures")
+    except (OSError, ValueError) as error:
+        console.print(f"No report: {error}")
+        raise typer.Exit(2) from None
+    for run in read:
+        for note in run.notes:
+            console.print(f"{run.name}: {note}")
+    typer.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB, {len(charts)} charts)")
+    if drawn:
+        typer.echo(f"{drawn[0].parent} ({len(drawn)} files)")
