@@ -55,7 +55,7 @@ def make_run(root, n_steps=4, rollouts=lambda step: [rollout(step, i) for i in r
     for step in range(1, n_steps + 1):
         made = rollouts(step)
         write_jsonl(root / "rollouts" / f"{step}.jsonl", [each.to_record() for each in made])
-        limit = {"ovr/response_length/limit": 24576 if step < 3 else 32768}
+        limit = {"ovr/response_limit": 24576 if step < 3 else 32768}
         metrics.append({"step": step, "data": {**rollout_metrics(made), **limit}})
     write_jsonl(root / "logs" / "ppo_001.jsonl", metrics)
     losses = [{"step": step, "data": {"train/loss": 1 / step}} for step in (1, 2, 3)]

@@ -14,7 +14,7 @@ from ovr_plugin.analysis.report.runs import Run
 COLD, PPO = "cold_start", "ppo"
 # "Visual discrimination" in the paper's appendix A: where Fig. 6 says that length does not grow.
 PERCEPTION = ("iconqa", "pixmo", "chartqa", "clevr")
-LIMIT = "ovr/response_length/limit"
+LIMIT = "ovr/response_limit"
 
 
 @dataclass(frozen=True)
