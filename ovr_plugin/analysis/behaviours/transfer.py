@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ovr_plugin.analysis.behaviours.definitions import BEHAVIOURS, LANGUAGE, PAIRS, VISION
+import numpy as np
+
+from ovr_plugin.analysis.behaviours.definitions import (
+    BEHAVIOURS,
+    LANGUAGE,
+    PAIRS,
+    VISION,
+    Behaviour,
+)
 from ovr_plugin.analysis.behaviours.statistics import (
     Agreement,
     Array,
@@ -83,13 +91,15 @@ def summarise(
         quotients = [divide(rates[visual], rates[language]) for language, visual in PAIRS.items()]
         overall = {
             "btr_any": divide(resampled.means("any/vision"), resampled.means("any/language")),
-            "btr_pooled": divide(
-                sum(rates[each.name] for each in VISION), sum(rates[each.name] for each in LANGUAGE)
-            ),
-            "btr_mean": sum(quotients) / len(quotients),
+            "btr_pooled": divide(_sum(rates, VISION), _sum(rates, LANGUAGE)),
+            "btr_mean": np.mean(quotients, axis=0),
         }
         record |= {name: estimate(values).to_record() for name, values in overall.items()}
     return record
+
+
+def _sum(rates: Mapping[str, Array], group: Sequence[Behaviour]) -> Array:
+    return np.sum([rates[each.name] for each in group], axis=0)
 
 
 def compare(

@@ -67,11 +67,11 @@ def charts_of(runs: Sequence[Run], perception: Sequence[str] = PERCEPTION) -> li
 
 
 def _curves(runs: Sequence[Run], stage: str, metrics: dict[str, str]) -> list[Series]:
-    found = [
-        Series(name, run.name, *run.points(stage, metric))
-        for run in runs
-        for metric, name in metrics.items()
-    ]
+    found = []
+    for run in runs:
+        for metric, name in metrics.items():
+            steps, values = run.points(stage, metric)
+            found.append(Series(name, run.name, [*steps], [*values]))
     return [series for series in found if series.x]
 
 
