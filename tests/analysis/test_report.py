@@ -224,10 +224,7 @@ def test_texts_lose_their_middle_until_they_fit(tmp_path):
 def test_names_of_runs_tell_them_apart(tmp_path):
     assert distinct_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
     assert distinct_names([tmp_path / "x" / "run", tmp_path / "y" / "run"]) == ["x/run", "y/run"]
-    assert distinct_names([tmp_path, tmp_path]) == [
-        f"{tmp_path.name} (1)",
-        f"{tmp_path.name} (2)",
-    ] or (len(set(distinct_names([tmp_path, tmp_path]))) == 2)
+    assert len(set(distinct_names([tmp_path, tmp_path]))) == 2
 
 
 def test_the_command_leaves_a_page_and_figures(tmp_path):
