@@ -11,7 +11,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -88,6 +88,8 @@ def regrade(how: Regrade, n_processes: int | None = None) -> Iterator[Verdict]:
         for chunk in chain(first, chunks):
             yield from _graded(how, chunk)
         return
+    if how.settings.n_workers is None:  # or every process would start as many as there are cores
+        how = replace(how, settings=replace(how.settings, n_workers=2))
     with ProcessPoolExecutor(n_processes, get_context("spawn")) as processes:
         waiting: deque[Future[list[Verdict]]] = deque()
         try:

@@ -34,7 +34,9 @@ def write_rows(path: Path, n_rows: int, kilobytes: float) -> None:
     with path.open("w", encoding="utf-8") as file:
         for case in islice(cycle(cases), n_rows):
             row = {**case, "response": f"<think>{thinking}</think>{case['response']}"}
-            file.write(json.dumps({k: row[k] for k in ("response", "gold", "choices", "label")}))
+            file.write(
+                json.dumps({k: row.get(k) for k in ("response", "gold", "choices", "label")})
+            )
             file.write("\n")
 
 
