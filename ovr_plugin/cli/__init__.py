@@ -12,6 +12,7 @@ from ovr_plugin.cli.grade import grade as grade_command
 from ovr_plugin.cli.loss import loss
 from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.plan import plan
+from ovr_plugin.cli.prepare import prepare
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 from ovr_plugin.cli.score import score
 from ovr_plugin.cli.report import report
@@ -29,6 +30,7 @@ app.command()(doctor)
 app.command()(quickstart_command)
 app.command()(average)
 app.command()(loss)
+app.command()(prepare)
 app.command()(pack)
 app.command("grade")(grade_command)
 app.command()(serve_reward)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ovr_plugin.data.files import read_parquet, write_parquet
-from ovr_plugin.data.prepare import Source, prepare
+from ovr_plugin.data.prepare import Manifest, Source, prepare
 from ovr_plugin.data.sample import ColdStartSample, Sample, at_place
 from ovr_plugin.data.toy import TEMPLATE_TEXTS, toy_cold_start_rows, toy_rows
 
@@ -50,13 +50,11 @@ def texts_of(folder: Path) -> list[str]:
 
 
 def _real_rows(folder: Path, n_rows: int, seed: int, corpora: Path) -> dict[str, list[Sample]]:
-    from ovr_plugin.reward import compute_score
-
     sources = [Source(name, corpora.resolve() / name, limit=4 * n_rows) for name in CORPORA]
-    missing = [str(source.root) for source in sources if not Path(source.root).is_dir()]
+    missing = [str(each.root) for each in sources if not Path(str(each.root)).is_dir()]
     if missing:
         raise FileNotFoundError(f"no corpus at {', '.join(missing)}; leave out --corpora")
-    prepare(sources, folder, val_fraction=0.2, seed=seed, compute_score=compute_score)
+    prepare(Manifest(sources, val_fraction=0.2, seed=seed), folder)
     return {
         split: [
             sample

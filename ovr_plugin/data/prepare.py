@@ -1,227 +1,291 @@
-"""Raw corpora in; ``train.parquet``, ``val.parquet`` and a report of every row left out, out.
+"""A manifest in; ``train.parquet``, ``val.parquet``, a report and every row left out, out.
 
-Corpora are read by their readers, every row is checked (pictures are decoded here, once, so that
-training does not have to), and the good rows are mixed and split by a seeded hash: the same sources
-and seed give the same bytes. "The same row" is, for the split, the question with its pictures'
-content, so no question can be in both files, whichever corpus it came from. ``report.json`` counts
-by source and reason, with examples; ``bad_rows.jsonl`` names every bad row.
+Two parts. First every chunk of every source by itself (`ovr_plugin.data.chunks`): checks, filters,
+fingerprints; in processes or on a cluster, and resumable, because each chunk leaves its files under
+``<out>/work``. Then, from a few bytes per row, all rows together: duplicates, limits, the split,
+weights and the order; and the good rows are written. The same manifest on the same files gives the
+same bytes, however many workers did it and however often it was interrupted: every choice is a
+hash of the seed with a row's id or content.
+
+"The same row" is, for the split, the question with its pictures' content, so no question can be in
+both files, whichever corpus it came from. ``report.json`` counts by source and reason, with
+examples; ``bad_rows.jsonl`` names every row that went.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ovr_plugin.data.chunks import (
+    FOR_EVALUATION,
+    Chunk,
+    Plan,
+    mark_type,
+    place_of,
+    read_dropped,
+    read_rows,
+)
+from ovr_plugin.data.curation.duplicates import (
+    Duplicates,
+    column,
+    content_key,
+    find_duplicates,
+    image_bytes,
+)
+from ovr_plugin.data.curation.picture_hash import THUMBNAIL
+from ovr_plugin.data.curation.report import Report
 from ovr_plugin.data.files import write_json, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers import get_reader
-from ovr_plugin.data.sample import BadRow, Sample, at_place, problems, rejects_own_reference
+from ovr_plugin.data.manifest import KINDS, Manifest, Source
+from ovr_plugin.data.sample import Sample, at_place
+from ovr_plugin.data.selection import (
+    apply_limits,
+    choose_val,
+    copies_in_order,
+    mixed,
+    row_weights,
+)
+from ovr_plugin.data.shuffle import in_order
+from ovr_plugin.data.source_chunks import Progress, ReadSource, read_source, source_digest
 
-N_EXAMPLES = 3
-FOR_EVALUATION = "for evaluation only: of the test split"
+__all__ = ["FOR_EVALUATION", "Manifest", "Source", "Stopped", "content_key", "prepare"]
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-@dataclass(frozen=True)
-class Source:
-    """One corpus of the mixture: its reader, its folder, and how many rows at most."""
-
-    reader: str
-    root: str | Path
-    limit: int | None = None
-
-
-@dataclass
-class Rows:
-    """What became of a source's rows; ``n_unused`` good or unchecked ones lay beyond the limit."""
-
-    source: Source
-    good: list[Sample] = field(default_factory=list)
-    bad: list[BadRow] = field(default_factory=list)
-    n_unused: int = 0
+class Stopped(Exception):
+    """Preparation could not go on; the text says where and why, and what to do."""
 
 
 def prepare(
-    sources: Sequence[Source],
+    manifest: Manifest,
     out_dir: str | Path,
     *,
-    val_fraction: float = 0.02,
-    seed: int = 0,
-    embed_images: bool = False,
-    compute_score: Callable[..., Any] | None = None,
+    n_workers: int | None = 1,
+    ray: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Write the RL files of a mixture of corpora; returns the report.
+    """Write the training files of a manifest; returns the report.
 
     Args:
-        sources: the corpora, each reader once.
-        out_dir: folder for the two parquet files, ``report.json`` and ``bad_rows.jsonl``.
-        val_fraction: share of each source's rows for validation; at least one row each.
-        seed: of the choice under a limit, the split and the order.
-        embed_images: put the pictures' bytes into the files instead of their paths.
-        compute_score: grader in veRL's signature; rows whose own reference it rejects are bad.
+        manifest: see `ovr_plugin.data.manifest`.
+        out_dir: folder for the parquet files, ``report.json`` and ``bad_rows.jsonl``; with ``ray``
+            on a file system that all nodes share.
+        n_workers: processes for the first part; None for one per core.
+        ray: the address of a Ray cluster to use instead.
+        on_progress: called after every chunk.
 
     Raises:
-        ValueError: no source, one twice, a bad fraction, or too few good rows for two files. The
-            report and the bad rows are written all the same where they exist.
+        ValueError: a wrong manifest (all mistakes), or too few good rows for two files. The report
+            and the bad rows are written all the same where they exist.
+        Stopped: no space left, or a source that cannot be read to its end. The other sources were
+            still done; all finished chunks are kept for the next start.
     """
-    _check_arguments(sources, val_fraction)
+    mistakes = manifest.problems()
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
     out = Path(out_dir)
-    collected = [_collect(source, seed, compute_score) for source in sources]
-    keys = {sample.id: content_key(sample) for rows in collected for sample in rows.good}
-    val_keys = _choose_val(collected, keys, val_fraction, seed)
-    splits: dict[str, list[Sample]] = {"train": [], "val": []}
-    for sample in _by_hash((sample for rows in collected for sample in rows.good), seed):
-        splits["val" if keys[sample.id] in val_keys else "train"].append(sample)
+    work = out / "work"
+    plan = _plan(manifest)
+    sources = [
+        ReadSource(source, work / source_digest(manifest, source)) for source in manifest.sources
+    ]
+    try:
+        for read in sources:
+            read_source(manifest, plan, read, n_workers, ray, on_progress)
+        broken = [f"{read.source.label}: {read.failed}" for read in sources if read.failed]
+        if broken:
+            raise Stopped(
+                "not all sources could be read to their end:\n  " + "\n  ".join(broken) + "\n"
+                f"The others are done. What is done is kept in {work}; mend the source and start "
+                "the same command again."
+            )
+        report = _finish(manifest, plan, sources, out, work)
+    except OSError as error:
+        if error.errno not in OUT_OF_SPACE:
+            raise
+        raise Stopped(_where_it_stopped(sources, work, error)) from error
+    shutil.rmtree(work)
+    return report
 
-    report = _report(collected, splits, {"seed": seed, "val_fraction": val_fraction})
-    write_json(out / "report.json", report)
-    write_jsonl(out / "bad_rows.jsonl", (asdict(bad) for rows in collected for bad in rows.bad))
-    empty = [name for name, samples in splits.items() if not samples]
+
+def _where_it_stopped(sources: list[ReadSource], work: Path, error: OSError) -> str:
+    done = [f"{len(read.chunks)} chunks" for read in sources if read.chunks is not None]
+    at = next((read for read in sources if read.chunks is None), None)
+    where = "while writing the result" if at is None else f"in {at.source.label}, row {at.n_rows}"
+    return (
+        f"stopped {where}: {error}\n"
+        f"{len(done)} of {len(sources)} sources are done. What is done is kept in {work}; make "
+        "room and start the same command again."
+    )
+
+
+def _plan(manifest: Manifest) -> Plan:
+    filters = manifest.filter_settings()
+    predicates = [(name, each.predicate(manifest.folder)) for name, each in filters.items()]
+    strata = [(each, each.measure(manifest.folder)) for each in manifest.strata]
+    return Plan(KINDS[manifest.stage], predicates, strata)
+
+
+def _finish(
+    manifest: Manifest, plan: Plan, sources: list[ReadSource], out: Path, work: Path
+) -> dict[str, Any]:
+    """The global part: from the marks of all good rows to the files."""
+    chunks = [(at, chunk) for at, read in enumerate(sources) for chunk in read.chunks or []]
+    n_good = [len(np.load(chunk.marks, mmap_mode="r")) for _, chunk in chunks]
+    starts = np.concatenate([[0], np.cumsum(n_good)]).astype(np.int64)
+    marks = _joined_marks(plan, [chunk for _, chunk in chunks], n_good, work)
+    source_of = np.repeat([at for at, _ in chunks], n_good).astype(np.int16)
+    report = Report(
+        {"stage": manifest.stage, "seed": manifest.seed, "val_fraction": manifest.val_fraction}
+    )
+
+    keep = np.ones(len(source_of), dtype=bool)
+    found = _find_duplicates(manifest, marks, work)
+    keep[found.later] = False
+    order = mixed(column(marks, "id"), manifest.seed)
+    n_unused = apply_limits(manifest, keep, source_of, order)
+    in_val = choose_val(manifest, keep, source_of, column(marks, "content"))
+    weights = row_weights(manifest, marks, keep & ~in_val, source_of, report)
+
+    duplicates = _told(found, chunks, starts)
+    write_jsonl(out / "bad_rows.jsonl", _all_dropped(chunks, duplicates, report))
+    is_image = column(marks, "is_image")
+    splits = {
+        "train": copies_in_order(keep & ~in_val, weights, order),
+        "val": copies_in_order(keep & in_val, np.ones(len(keep)), order),
+    }
+    for name, copies in splits.items():
+        rows, n_images = len(copies), int(is_image[copies].sum())
+        report.rows[name] = {"text": rows - n_images, "image": n_images}
+    for at, read in enumerate(sources):
+        report.sources[read.source.label] = {
+            "root": str(read.source.root or read.source.parquet or ""),
+            "limit": read.source.limit,
+            "weight": read.source.weight,
+            "read": read.n_rows,
+            "good": int((keep & (source_of == at)).sum()),
+            "bad": report.n_dropped(read.source.label),
+            "unused": int(n_unused[at]),
+            **{name: int((source_of[copies] == at).sum()) for name, copies in splits.items()},
+        }
+    write_json(out / "report.json", report.as_dict())
+    _write_splits(manifest, plan, splits, [chunk for _, chunk in chunks], starts, order, out, work)
+    return report.as_dict()
+
+
+def _joined_marks(plan: Plan, chunks: list[Chunk], n_good: list[int], work: Path) -> np.ndarray:
+    """All chunks' marks and thumbnails in one mapped file each."""
+    kind = mark_type(len(plan.strata))
+    n_thumbnails = 0
+    with (
+        (work / "marks.bin").open("wb") as all_marks,
+        (work / "thumbnails.bin").open("wb") as all_t,
+    ):
+        for chunk in chunks:
+            marks, thumbnails = np.load(chunk.marks), np.load(chunk.thumbnails)
+            marks["thumbnail"][marks["thumbnail"] >= 0] += n_thumbnails
+            n_thumbnails += len(thumbnails)
+            marks.tofile(all_marks)
+            thumbnails.tofile(all_t)
+    if not sum(n_good):
+        return np.zeros(0, dtype=kind)
+    return np.memmap(work / "marks.bin", dtype=kind, mode="r")
+
+
+def _find_duplicates(manifest: Manifest, marks: np.ndarray, work: Path) -> Duplicates:
+    settings = manifest.duplicates()
+    if settings is None or not len(marks):
+        none = np.zeros(0, dtype=np.int64)
+        return Duplicates(none, none, none)
+    thumbnails: Any = np.zeros((0, 3 * THUMBNAIL**2), dtype=np.uint8)
+    if (work / "thumbnails.bin").stat().st_size:
+        thumbnails = np.memmap(work / "thumbnails.bin", np.uint8, "r").reshape(-1, 3 * THUMBNAIL**2)
+    return find_duplicates(marks, thumbnails, near=settings.near, similarity=settings.similarity)
+
+
+def _told(
+    found: Duplicates, chunks: list[tuple[int, Chunk]], starts: np.ndarray
+) -> dict[int, list[dict[str, Any]]]:
+    """Chunk -> what to say of its duplicates."""
+    ids: dict[int, str] = {}
+    wanted = np.unique(np.concatenate([found.later, found.earlier]))
+    home = np.searchsorted(starts, wanted, side="right") - 1
+    for at in np.unique(home).tolist():
+        rows = wanted[home == at]
+        infos = read_rows(chunks[at][1].good).column("extra_info").combine_chunks().field("id")
+        ids.update((int(row), infos[int(row - starts[at])].as_py()) for row in rows)
+    told: dict[int, list[dict[str, Any]]] = {}
+    for later, earlier, kind in zip(found.later, found.earlier, found.kind, strict=True):
+        at = int(np.searchsorted(starts, later, side="right") - 1)
+        chunk = chunks[at][1]
+        file, row = place_of(ids[int(later)], chunk.place)
+        reason = f"{Duplicates.KINDS[kind]}: of {ids[int(earlier)]}"
+        line = {"source": chunk.source, "file": file, "row": row, "step": "duplicates"}
+        told.setdefault(at, []).append({**line, "reason": reason})
+    return told
+
+
+def _all_dropped(
+    chunks: list[tuple[int, Chunk]], duplicates: dict[int, list[dict[str, Any]]], report: Report
+) -> Iterator[dict[str, Any]]:
+    for at, (_, chunk) in enumerate(chunks):
+        for line in [*read_dropped(chunk.dropped), *duplicates.get(at, [])]:
+            report.drop(line)
+            yield line
+
+
+def _write_splits(
+    manifest: Manifest,
+    plan: Plan,
+    splits: dict[str, np.ndarray],
+    chunks: list[Chunk],
+    starts: np.ndarray,
+    order: np.ndarray,
+    out: Path,
+    work: Path,
+) -> None:
+    empty = [name for name, rows in splits.items() if not len(rows)]
+    if not manifest.val_fraction and "val" in empty:
+        empty.remove("val")
+        (out / "val.parquet").unlink(missing_ok=True)
+        splits = {"train": splits["train"]}
     if empty:
         raise ValueError(
             f"no good row for {' and '.join(empty)}: see {out / 'report.json'} for what was wrong"
         )
-    for name, samples in splits.items():
-        placed = (at_place(sample, index, name) for index, sample in enumerate(samples))
-        records = map(_embedded, placed) if embed_images else placed
-        write_parquet(out / f"{name}.parquet", records, Sample)
-    return report
+    for name, copies in splits.items():
+        by_row = np.argsort(copies, kind="stable")  # ranks, in the order of the rows
+        size = (
+            sum(chunk.good.stat().st_size for chunk in chunks) * len(copies) // max(len(order), 1)
+        )
+        pieces = _pieces(copies[by_row], by_row, chunks, starts)
+        rows = in_order(pieces, len(copies), size, work / name)
+        records = (
+            _placed(plan, row, index, name, manifest.embed_images) for index, row in enumerate(rows)
+        )
+        write_parquet(out / f"{name}.parquet", records, plan.kind)
 
 
-def _check_arguments(sources: Sequence[Source], val_fraction: float) -> None:
-    if not sources:
-        raise ValueError("no source given: name at least one corpus")
-    twice = [name for name, n in Counter(source.reader for source in sources).items() if n > 1]
-    if twice:
-        raise ValueError(f"given twice: {', '.join(twice)}; rows could not be told apart")
-    if not 0 < val_fraction < 1:
-        raise ValueError(f"val_fraction is {val_fraction}; it must lie between 0 and 1")
-    for source in sources:
-        if source.limit is not None and source.limit < 1:
-            raise ValueError(f"{source.reader}: limit is {source.limit}; it must be at least 1")
-        get_reader(source.reader)
+def _pieces(
+    rows: np.ndarray, ranks: np.ndarray, chunks: list[Chunk], starts: np.ndarray
+) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    for at, chunk in enumerate(chunks):
+        low, high = np.searchsorted(rows, [starts[at], starts[at + 1]])
+        if high > low:
+            yield read_rows(chunk.good), rows[low:high] - starts[at], ranks[low:high]
 
 
-def _collect(source: Source, seed: int, compute_score: Callable[..., Any] | None) -> Rows:
-    """Read and check one source; under a limit, checked in hash order until it is reached."""
-    rows = Rows(source)
-    candidates: list[Sample] = []
-    for item in get_reader(source.reader)(Path(source.root)):
-        if isinstance(item, BadRow):
-            rows.bad.append(item)
-        else:
-            candidates.append(item)
-    for n_checked, sample in enumerate(_by_hash(candidates, seed)):
-        if len(rows.good) == source.limit:
-            rows.n_unused = len(candidates) - n_checked
-            break
-        reasons = _reasons(sample, compute_score)
-        if reasons:
-            rows.bad.append(_bad_row(sample, source, reasons))
-        else:
-            rows.good.append(sample)
-    rows.bad.sort(key=lambda bad: (bad.file, -1 if bad.row is None else bad.row))
-    return rows
-
-
-def _reasons(sample: Sample, compute_score: Callable[..., Any] | None) -> list[str]:
-    reasons = [FOR_EVALUATION] if sample.split == "test" else []
-    reasons += problems(sample, decode_images=True)
-    if compute_score is not None and not reasons:
-        reason = rejects_own_reference(sample, compute_score)
-        reasons = [reason] if reason else []
-    return reasons
-
-
-def _bad_row(sample: Sample, source: Source, reasons: list[str]) -> BadRow:
-    file, _, row = sample.id.removeprefix(f"{source.reader}/").rpartition("#")
-    return BadRow(str(Path(source.root) / file), int(row), "; ".join(reasons))
-
-
-def _by_hash(samples: Iterable[Sample], seed: int) -> list[Sample]:
-    """The samples in an order that depends on the seed and their ids alone."""
-    return sorted(samples, key=lambda sample: _digest(f"{seed}/{sample.id}".encode()))
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def content_key(sample: Sample) -> str:
-    """A digest of the question and its pictures' bytes: equal for the same row in two corpora."""
-    texts = [message["content"].encode() for message in sample.prompt]
-    return _digest(*texts, *(_image_bytes(image) for image in sample.images))
-
-
-def _image_bytes(image: ImageRef) -> bytes:
-    return image.data if image.data is not None else Path(str(image.path)).read_bytes()
-
-
-def _embedded(sample: Sample) -> Sample:
-    images = [ImageRef(data=_image_bytes(image)) for image in sample.images]
-    return replace(sample, images=images)
-
-
-def _choose_val(
-    collected: list[Rows], keys: dict[str, str], val_fraction: float, seed: int
-) -> set[str]:
-    """Content keys of the validation rows: of each source its share, in hash order of the key."""
-    chosen: set[str] = set()
-    for rows in collected:
-        rows_of_key = Counter(keys[sample.id] for sample in rows.good)
-        if len(rows_of_key) < 2:
-            continue  # the only question of a source is for training
-        wanted = math.ceil(val_fraction * len(rows.good))
-        n_chosen = sum(rows_of_key[key] for key in rows_of_key if key in chosen)
-        for key in sorted(rows_of_key, key=lambda key: _digest(f"{seed}/{key}".encode())):
-            if n_chosen >= wanted:
-                break
-            if key not in chosen:
-                chosen.add(key)
-                n_chosen += rows_of_key[key]
-    return chosen
-
-
-def _report(
-    collected: list[Rows], splits: dict[str, list[Sample]], settings: dict[str, Any]
-) -> dict[str, Any]:
-    in_split = {
-        name: Counter(sample.data_source for sample in samples) for name, samples in splits.items()
-    }
-    sources = {}
-    for rows in collected:
-        name = rows.source.reader
-        sources[name] = {
-            "root": str(rows.source.root),
-            "limit": rows.source.limit,
-            "read": len(rows.good) + len(rows.bad) + rows.n_unused,
-            "good": len(rows.good),
-            "bad": len(rows.bad),
-            "unused": rows.n_unused,
-            **{split: counts[name] for split, counts in in_split.items()},
-            "reasons": _by_kind(rows.bad),
-        }
-    totals = {name: Counter(s.modality for s in samples) for name, samples in splits.items()}
-    return {**settings, "rows": {k: dict(v) for k, v in totals.items()}, "sources": sources}
-
-
-def _by_kind(bad_rows: list[BadRow]) -> dict[str, Any]:
-    """Counts and the first examples of each kind of defect, the commonest first."""
-    counts = Counter(bad.kind for bad in bad_rows)
-    return {
-        kind: {"count": count, "examples": list(_examples(bad_rows, kind))}
-        for kind, count in counts.most_common()
-    }
-
-
-def _examples(bad_rows: list[BadRow], kind: str) -> Iterator[dict[str, Any]]:
-    of_kind = [bad for bad in bad_rows if bad.kind == kind]
-    yield from (asdict(bad) for bad in of_kind[:N_EXAMPLES])
+def _placed(plan: Plan, row: dict[str, Any], index: int, split: str, embed: bool) -> Any:
+    sample: Any = at_place(plan.kind.from_row(row), index, split)  # type: ignore[arg-type]
+    if embed and isinstance(sample, Sample):
+        images = [ImageRef(data=image_bytes(image)) for image in sample.images]
+        sample = replace(sample, images=images)
+    return sample

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ovr_plugin.data.prepare import FOR_EVALUATION, Source, prepare
+from ovr_plugin.data.prepare import FOR_EVALUATION, Manifest, Source, prepare
 from ovr_plugin.data.readers import get_reader
 from ovr_plugin.data.sample import BadRow, Sample, problems
 
@@ -99,7 +99,9 @@ def test_prepare_keeps_the_test_split_out_of_training(put, tmp_path):
     for split, n in (("train", 4), ("test", 3)):
         for row in range(n):
             put(f"raw/MATH/{split}/algebra/{row}.json", {**problem, "problem": f"{split} {row}?"})
-    report = prepare([Source("math", tmp_path / "raw")], tmp_path / "out", val_fraction=0.5)
+    report = prepare(
+        Manifest([Source("math", tmp_path / "raw")], val_fraction=0.5), tmp_path / "out"
+    )
     reasons = report["sources"]["math"]["reasons"]
     assert {kind: entry["count"] for kind, entry in reasons.items()} == {"for evaluation only": 3}
     assert FOR_EVALUATION in reasons["for evaluation only"]["examples"][0]["reason"]

@@ -1,29 +1,47 @@
-"""Preparation: nothing lost, nothing in both files, the same bytes twice."""
+"""Preparation: nothing lost, nothing in both files, the same bytes, whatever interrupts it."""
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from collections import Counter
 
 import pytest
 
-from ovr_plugin.data.files import read_json, read_jsonl, read_parquet
-from ovr_plugin.data.prepare import Source, content_key, prepare
-from ovr_plugin.data.sample import Sample
+from ovr_plugin.data import chunks, source_chunks
+from ovr_plugin.data import prepare as prepare_module
+from ovr_plugin.data.curation.strata import Stratification
+from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
+from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
+from ovr_plugin.data.sample import ColdStartSample, Sample
+
+OUTPUTS = ("train.parquet", "val.parquet", "report.json", "bad_rows.jsonl")
 
 
-def write_orz(root, questions):
+def write_orz(root, questions, name="x"):
     rows = [
         [{"value": question}, {"ground_truth": {"value": answer}}] for question, answer in questions
     ]
-    path = root / "data" / "orz_math_x.json"
+    path = root / "data" / f"orz_math_{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows))
     return root
 
 
-def read(out, name):
-    return list(read_parquet(out / f"{name}.parquet", Sample))
+def sums(n, start=0):
+    return [
+        (f"What is {x} + 1? It is a sum of {x} things.", str(x + 1))
+        for x in range(start, start + n)
+    ]
+
+
+def read(out, name, kind=Sample):
+    return list(read_parquet(out / f"{name}.parquet", kind))
+
+
+def contents(out):
+    return {name: (out / name).read_bytes() for name in OUTPUTS}
 
 
 @pytest.fixture
@@ -31,8 +49,14 @@ def sources(rows):
     return [Source(name, rows / name) for name in ("orz", "puzzlevqa")]
 
 
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Chunks of ten rows, so that a few rows are many chunks."""
+    monkeypatch.setattr(source_chunks, "ROWS_PER_CHUNK", 10)
+
+
 def test_every_row_is_in_a_file_or_in_the_report(sources, tmp_path):
-    report = prepare(sources, tmp_path, val_fraction=0.2)
+    report = prepare(Manifest(sources, val_fraction=0.2), tmp_path)
     assert report == read_json(tmp_path / "report.json")
     samples = read(tmp_path, "train") + read(tmp_path, "val")
     bad = list(read_jsonl(tmp_path / "bad_rows.jsonl"))
@@ -40,13 +64,12 @@ def test_every_row_is_in_a_file_or_in_the_report(sources, tmp_path):
     assert len({sample.id for sample in samples}) == len(samples)
     orz = report["sources"]["orz"]
     assert (orz["read"], orz["good"], orz["bad"]) == (12, 12 - len(bad), len(bad))
-    (reason,) = orz["reasons"].values()
-    assert reason["count"] == len(bad)
-    assert reason["examples"] == bad[:3]
+    assert sum(reason["count"] for reason in orz["reasons"].values()) == len(bad)
+    assert not (tmp_path / "work").exists()
 
 
 def test_rows_know_their_place_and_both_modalities_are_in_both_files(sources, tmp_path):
-    prepare(sources, tmp_path, val_fraction=0.2)
+    prepare(Manifest(sources, val_fraction=0.2), tmp_path)
     for split in ("train", "val"):
         samples = read(tmp_path, split)
         assert [sample.index for sample in samples] == list(range(len(samples)))
@@ -56,23 +79,69 @@ def test_rows_know_their_place_and_both_modalities_are_in_both_files(sources, tm
 
 def test_same_seed_same_bytes_and_another_seed_another_split(sources, tmp_path):
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
-        prepare(sources, tmp_path / out, seed=seed, val_fraction=0.3)
-    content = {out: (tmp_path / out / "val.parquet").read_bytes() for out in "abc"}
-    assert content["a"] == content["b"]
+        prepare(Manifest(sources, seed=seed, val_fraction=0.3), tmp_path / out)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
     ids = {out: {sample.id for sample in read(tmp_path / out, "val")} for out in "ac"}
     assert ids["a"] != ids["c"]
 
 
-def test_a_question_asked_twice_is_never_in_both_files(tmp_path):
+def test_size_of_chunks_and_number_of_workers_change_no_byte(tmp_path, monkeypatch):
+    root = write_orz(tmp_path / "raw", sums(60) + sums(20))
+    manifest = Manifest([Source("orz", root, limit=50)], val_fraction=0.2)
+    prepare(manifest, tmp_path / "whole")
+    monkeypatch.setattr(source_chunks, "ROWS_PER_CHUNK", 7)
+    prepare(manifest, tmp_path / "pieces")
+    prepare(manifest, tmp_path / "workers", n_workers=2)
+    assert contents(tmp_path / "whole") == contents(tmp_path / "pieces")
+    assert contents(tmp_path / "whole") == contents(tmp_path / "workers")
+
+
+def test_size_of_buckets_changes_no_byte(tmp_path, monkeypatch, small_chunks):
+    from ovr_plugin.data import shuffle
+
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(100)))])
+    prepare(manifest, tmp_path / "one")
+    monkeypatch.setattr(shuffle, "BUCKET_BYTES", 1 << 12)
+    prepare(manifest, tmp_path / "many")
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
+
+
+def test_the_order_is_mixed(tmp_path):
+    prepare(Manifest([Source("orz", write_orz(tmp_path / "raw", sums(100)))]), tmp_path / "out")
+    rows = [int(sample.id.rpartition("#")[2]) for sample in read(tmp_path / "out", "train")]
+    assert sorted(rows) != rows
+    assert abs(sum(rows[:49]) / 49 - sum(rows[49:]) / 49) < 25
+
+
+@pytest.mark.parametrize("filters", [{}, None])
+def test_a_question_asked_twice_is_never_in_both_files(tmp_path, filters):
     questions = [(f"What is {n % 20} + 1?", str(n % 20 + 1)) for n in range(60)]
     root = write_orz(tmp_path / "raw", questions)
-    for seed in range(5):
-        prepare([Source("orz", root)], tmp_path / "out", seed=seed, val_fraction=0.3)
+    for seed in range(4):
+        manifest = Manifest([Source("orz", root)], seed=seed, val_fraction=0.3, filters=filters)
+        prepare(manifest, tmp_path / "out")
         keys = {
-            name: set(map(content_key, read(tmp_path / "out", name))) for name in ("train", "val")
+            name: [content_key(sample) for sample in read(tmp_path / "out", name)]
+            for name in ("train", "val")
         }
-        assert not keys["train"] & keys["val"]
-        assert len(keys["train"] | keys["val"]) == 20
+        assert not set(keys["train"]) & set(keys["val"])
+        assert len({*keys["train"], *keys["val"]}) == 20
+        assert len(keys["train"] + keys["val"]) == (60 if filters == {} else 20)
+
+
+def test_of_a_question_in_two_corpora_the_first_stays(tmp_path):
+    a = write_orz(tmp_path / "a", sums(10))
+    b = write_orz(tmp_path / "b", sums(10, start=5))
+    manifest = Manifest([Source("orz", a), Source("orz", b, name="again")], val_fraction=0.2)
+    report = prepare(manifest, tmp_path / "out")
+    assert report["sources"]["again"]["reasons"]["exact duplicate"]["count"] == 5
+    first = next(read_jsonl(tmp_path / "out" / "bad_rows.jsonl"))
+    assert first["source"] == "again"
+    assert first["file"] == str(b / "data" / "orz_math_x.json")
+    assert first["row"] == 0
+    assert first["reason"] == "exact duplicate: of orz/data/orz_math_x.json#5"
+    samples = read(tmp_path / "out", "train") + read(tmp_path / "out", "val")
+    assert sum(sample.id.startswith("again/data/") for sample in samples) == 5
 
 
 def test_the_same_picture_under_two_names_is_the_same_row(make, png, tmp_path):
@@ -86,10 +155,10 @@ def test_the_same_picture_under_two_names_is_the_same_row(make, png, tmp_path):
 
 
 def test_limit_takes_a_seeded_choice_and_counts_the_rest(tmp_path):
-    root = write_orz(tmp_path / "raw", [(f"What is {n} + 1?", str(n + 1)) for n in range(100)])
+    root = write_orz(tmp_path / "raw", sums(100))
     chosen = []
     for seed in (0, 1):
-        report = prepare([Source("orz", root, limit=10)], tmp_path / "out", seed=seed)
+        report = prepare(Manifest([Source("orz", root, limit=10)], seed=seed), tmp_path / "out")
         counts = report["sources"]["orz"]
         assert (counts["read"], counts["good"], counts["unused"]) == (100, 10, 90)
         samples = read(tmp_path / "out", "train") + read(tmp_path / "out", "val")
@@ -98,12 +167,54 @@ def test_limit_takes_a_seeded_choice_and_counts_the_rest(tmp_path):
     assert chosen[0] != chosen[1]
 
 
+def test_weights_repeat_and_thin_out_training_rows_only(tmp_path):
+    a = write_orz(tmp_path / "a", sums(200))
+    b = write_orz(tmp_path / "b", sums(200, start=1000))
+    manifest = Manifest(
+        [Source("orz", a, weight=2.5), Source("orz", b, name="b", weight=0.25)], val_fraction=0.1
+    )
+    report = prepare(manifest, tmp_path / "out")
+    train = Counter(sample.id for sample in read(tmp_path / "out", "train"))
+    repeats = Counter(n for name, n in train.items() if name.startswith("orz/"))
+    assert set(repeats) == {2, 3}
+    assert 60 < repeats[2] < 120
+    assert repeats[2] + repeats[3] == 180
+    assert 25 < sum(name.startswith("b/") for name in train) < 65
+    assert max(n for name, n in train.items() if name.startswith("b/")) == 1
+    assert len(read(tmp_path / "out", "val")) == 40
+    assert report["sources"]["orz"]["train"] == sum(k * n for k, n in repeats.items())
+
+
+def test_strata_weigh_rows_and_are_reported(tmp_path):
+    questions = [(f"What is {x} + 1? {'Think. ' * (50 * (x % 2))}", str(x + 1)) for x in range(100)]
+    manifest = Manifest(
+        [Source("orz", write_orz(tmp_path / "raw", questions))],
+        val_fraction=0,
+        strata=[Stratification("prompt_chars", [0, 2], edges=[100])],
+    )
+    report = prepare(manifest, tmp_path / "out")
+    rows = Counter(sample.id for sample in read(tmp_path / "out", "train"))
+    assert set(rows.values()) == {2}
+    assert {int(name.rpartition("#")[2]) % 2 for name in rows} == {1}
+    assert report["strata"] == [
+        {
+            "by": "prompt_chars",
+            "parts": [
+                {"part": "x < 100", "rows": 50, "weight": 0.0},
+                {"part": "100 <= x", "rows": 50, "weight": 2.0},
+                {"part": "unknown", "rows": 0, "weight": 1.0},
+            ],
+        }
+    ]
+    assert not (tmp_path / "out" / "val.parquet").exists()
+
+
 def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):
     shutil.copytree(rows / "puzzlevqa", tmp_path / "raw")
     pictures = sorted((tmp_path / "raw").rglob("*.png"))
     pictures[0].unlink()
     pictures[1].write_bytes(pictures[1].read_bytes()[:4000])
-    report = prepare([Source("puzzlevqa", tmp_path / "raw")], tmp_path / "out")
+    report = prepare(Manifest([Source("puzzlevqa", tmp_path / "raw")]), tmp_path / "out")
     reasons = report["sources"]["puzzlevqa"]["reasons"]
     assert {kind: entry["count"] for kind, entry in reasons.items()} == {
         "the picture is not there": 1,
@@ -115,8 +226,8 @@ def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):
 
 
 def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
-    prepare(sources, tmp_path / "paths")
-    prepare(sources, tmp_path / "bytes", embed_images=True)
+    prepare(Manifest(sources), tmp_path / "paths")
+    prepare(Manifest(sources, embed_images=True), tmp_path / "bytes")
     for by_path, by_bytes in zip(
         read(tmp_path / "paths", "train"), read(tmp_path / "bytes", "train"), strict=True
     ):
@@ -126,14 +237,159 @@ def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
             assert data.path is None
 
 
-def test_row_whose_reference_the_grader_rejects_is_bad(sources, tmp_path):
-    def compute_score(data_source, solution_str, ground_truth, extra_info):
-        return float(ground_truth != "65" and solution_str == f"\\boxed{{{ground_truth}}}")
+def test_cold_start_rows_from_our_own_parquet(tmp_path, pair):
+    from dataclasses import replace
 
-    report = prepare(sources, tmp_path, compute_score=compute_score)
-    reasons = report["sources"]["orz"]["reasons"]
-    assert reasons["the grader does not accept the reference"]["count"] == 1
-    assert "65" not in {sample.ground_truth for sample in read(tmp_path, "train")}
+    good = [
+        replace(pair(f"What is {n} + 1?", f"It is \\boxed{{{n + 1}}}"), id=f"x/f#{n}")
+        for n in range(30)
+    ]
+    loop = replace(pair("And then?", "Wait, let me see. " * 20), id="x/f#30")
+    write_parquet(tmp_path / "pairs.parquet", [*good, loop], ColdStartSample)
+    write_jsonl(
+        tmp_path / "loss.jsonl",
+        [{"id": f"x/f#{n}", "loss": 9.0 if n == 3 else 0.5} for n in range(31)],
+    )
+    manifest = Manifest(
+        [Source(parquet="pairs.parquet")],
+        stage="cold_start",
+        filters={"responses": {}, "loss": {"file": "loss.jsonl", "max": 2}, "duplicates": {}},
+        folder=tmp_path,
+    )
+    report = prepare(manifest, tmp_path / "out")
+    kinds = {kind: entry["step"] for kind, entry in report["sources"]["pairs"]["reasons"].items()}
+    assert kinds == {"loss too high": "loss", "undesirable, endless repetition": "responses"}
+    samples = read(tmp_path / "out", "train", ColdStartSample)
+    assert len(samples) + len(read(tmp_path / "out", "val", ColdStartSample)) == 29
+
+
+def test_rows_of_the_other_stage_are_reported(sources, tmp_path, pair):
+    with pytest.raises(ValueError, match="no good row for train and val"):
+        prepare(Manifest(sources, stage="cold_start"), tmp_path)
+    report = read_json(tmp_path / "report.json")
+    assert report["sources"]["puzzlevqa"]["reasons"]["not of this stage"]["count"] == 7
+
+
+def test_a_step_that_a_row_breaks_costs_that_row(tmp_path, monkeypatch):
+    from ovr_plugin.data.curation import filters
+
+    def breaks(row):
+        return 1 / 0 if "What is 3 " in row.question else None
+
+    monkeypatch.setattr(filters, "not_verifiable", breaks)
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(10)))])
+    report = prepare(manifest, tmp_path / "out")
+    [(kind, entry)] = report["sources"]["orz"]["reasons"].items()
+    assert (kind, entry["step"], entry["count"]) == ("the step failed", "verifiable", 1)
+    assert "ZeroDivisionError" in entry["examples"][0]["reason"]
+
+
+def test_broken_rows_in_the_middle_of_a_file_lose_nothing_else(tmp_path, small_chunks):
+    root = write_orz(tmp_path / "raw", [*sums(15), ("Empty?", ""), *sums(15, start=100)])
+    path = root / "data" / "orz_math_x.json"
+    rows = json.loads(path.read_text())
+    rows[7] = "not a row"
+    rows[20] = [{"value": 5}, None]
+    path.write_text(json.dumps(rows))
+    report = prepare(Manifest([Source("orz", root)]), tmp_path / "out")
+    bad = list(read_jsonl(tmp_path / "out" / "bad_rows.jsonl"))
+    assert [(line["row"]) for line in bad] == [7, 15, 20]
+    assert report["sources"]["orz"]["good"] == 28
+
+
+class Counted:
+    """`do_chunk`, counting; raises ``error`` instead at the chunk of number ``at``."""
+
+    def __init__(self, monkeypatch, at=None, error=None):
+        self.n_done, self.at, self.error = 0, at, error
+        self.real = chunks.do_chunk
+        monkeypatch.setattr(source_chunks, "do_chunk", self)
+
+    def __call__(self, plan, chunk):
+        if self.n_done == self.at:
+            raise self.error
+        self.n_done += 1
+        self.real(plan, chunk)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), Stopped),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_stopped_in_the_middle_it_goes_on_and_gives_the_same_bytes(
+    tmp_path, monkeypatch, small_chunks, error, raised
+):
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(95)))], val_fraction=0.1)
+    prepare(manifest, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        Counted(patch, at=6, error=error)
+        with pytest.raises(raised) as stopped:
+            prepare(manifest, tmp_path / "out")
+        if raised is Stopped:
+            for said in ("in orz, row 60", "No space left", "0 of 1 sources", "make room"):
+                assert said in str(stopped.value)
+    assert not (tmp_path / "out" / "train.parquet").exists()
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 10 - 6
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_no_space_at_the_end_keeps_all_chunks(tmp_path, monkeypatch, small_chunks):
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(95)))])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare_module, "write_parquet", full)
+        with pytest.raises(Stopped, match=r"while writing the result: .*No space left"):
+            prepare(manifest, tmp_path / "out")
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 0
+
+
+def test_a_source_that_disappears_does_not_hold_up_the_others(tmp_path, monkeypatch, small_chunks):
+    a = write_orz(tmp_path / "a", sums(45))
+    b = write_orz(tmp_path / "b", sums(45, start=100))
+    manifest = Manifest([Source("orz", a), Source("orz", b, name="b")])
+    prepare(manifest, tmp_path / "whole")
+    real = Source.rows
+
+    def goes_away(self, *arguments):
+        for place, row in enumerate(real(self, *arguments)):
+            if self.label == "orz" and place == 25:
+                raise OSError(errno.ENOENT, "No such file or directory", "share.json")
+            yield row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Source, "rows", goes_away)
+        with pytest.raises(Stopped, match=r"orz: after row 20: FileNotFoundError.*share.json"):
+            prepare(manifest, tmp_path / "out")
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 5 - 2  # the first two of a are kept, and all of b
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
+    tmp_path, monkeypatch, small_chunks
+):
+    root = write_orz(tmp_path / "raw", sums(40))
+    with monkeypatch.context() as patch:
+        Counted(patch, at=3, error=KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(Manifest([Source("orz", root)]), tmp_path / "out")
+    write_orz(tmp_path / "raw", sums(40, start=7000))
+    counted = Counted(monkeypatch)
+    prepare(Manifest([Source("orz", root)]), tmp_path / "out")
+    assert counted.n_done == 4
+    texts = [sample.prompt[0]["content"] for sample in read(tmp_path / "out", "train")]
+    assert all("What is 70" in text for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -141,20 +397,26 @@ def test_row_whose_reference_the_grader_rejects_is_bad(sources, tmp_path):
     [
         ({"sources": []}, "no source given"),
         ({"sources": [Source("orz", "a"), Source("orz", "b")]}, "given twice: orz"),
-        ({"sources": [Source("nothing", "a")]}, "no reader named 'nothing'"),
-        ({"sources": [Source("orz", "a", limit=0)]}, "orz: limit is 0"),
-        ({"sources": [Source("orz", "a")], "val_fraction": 1.0}, "val_fraction is 1.0"),
+        ({"sources": [Source("nothing", "a")]}, "no 'nothing'"),
+        ({"sources": [Source("orz", "a", limit=0)]}, "limit: must be at least 1, not 0"),
+        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive, not 0"),
+        ({"sources": [Source("orz")]}, "root: is missing"),
+        ({"sources": [Source()]}, "exactly one of reader, parquet and logic"),
+        ({"sources": [Source("orz", "a")], "val_fraction": 1.0}, "val_fraction: must be 0 or"),
+        ({"sources": [Source("orz", "a")], "stage": "sft"}, "stage: must be rl or cold_start"),
+        ({"sources": [Source("orz", "a")], "filters": {"loss": {}}}, "is not for stage rl"),
+        ({"sources": [Source("orz", "a")], "filters": {"magic": {}}}, "filters: no 'magic'"),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        prepare(out_dir=tmp_path, **arguments)
+        prepare(Manifest(**arguments), tmp_path)
 
 
 def test_too_few_rows_for_two_files_still_gives_the_report(tmp_path):
     root = write_orz(tmp_path / "raw", [("What is 1 + 1?", "2"), ("Empty?", " ")])
     with pytest.raises(ValueError, match=r"no good row for val: see .*report\.json"):
-        prepare([Source("orz", root)], tmp_path / "out")
+        prepare(Manifest([Source("orz", root)]), tmp_path / "out")
     assert (
         "no reference answer"
         in read_json(tmp_path / "out" / "report.json")["sources"]["orz"]["reasons"]

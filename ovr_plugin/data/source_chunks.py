@@ -1,0 +1,126 @@
+"""A source in, its chunks done: read in order, worked on anywhere, skipped where done before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import ovr_plugin
+from ovr_plugin.data.chunks import ROWS_PER_CHUNK, Chunk, Plan, do_chunk
+from ovr_plugin.data.curation.text import hash64
+from ovr_plugin.data.executors import run_tasks
+from ovr_plugin.data.files import read_json, write_json
+from ovr_plugin.data.manifest import Manifest, Source
+
+
+@dataclass
+class Progress:
+    """How far the first part is."""
+
+    source: str = ""
+    n_rows: int = 0
+
+
+@dataclass
+class ReadSource:
+    """A source that was read: how many rows, in which chunks, and why it broke off, if so."""
+
+    source: Source
+    folder: Path
+    n_rows: int = 0
+    chunks: list[Chunk] | None = None
+    failed: str = ""
+
+
+def source_digest(manifest: Manifest, source: Source) -> str:
+    """The name of a source's chunks: another one once anything that they depend on changes."""
+    told = {
+        "version": ovr_plugin.__version__,
+        "stage": manifest.stage,
+        "seed": manifest.seed if source.logic else None,
+        "source": {**asdict(source), "limit": None, "weight": None},
+        "files": _listing(source.place(manifest.folder)),
+        "filters": repr(manifest.filter_settings()),
+        "strata": repr(manifest.strata),
+        "measured": [_listing(path) for path in _measured(manifest)],
+        "rows_per_chunk": ROWS_PER_CHUNK,
+    }
+    return f"{source.label}-{hash64(repr(told).encode()):016x}"
+
+
+def _measured(manifest: Manifest) -> list[Path]:
+    files = [getattr(each, "file", None) for each in manifest.filter_settings().values()]
+    files += [each.file for each in manifest.strata]
+    return [manifest.folder / file for file in files if file]
+
+
+def _listing(place: Path | None) -> int:
+    """A hash of the names, sizes and times of all files."""
+    if place is None:
+        return 0
+    names = [place] if place.is_file() else sorted(path for path in place.rglob("*"))
+    found = [(str(path), s.st_size, s.st_mtime_ns) for path in names if (s := path.stat())]
+    return hash64(repr(found).encode())
+
+
+def read_source(
+    manifest: Manifest,
+    plan: Plan,
+    read: ReadSource,
+    n_workers: int | None,
+    ray: str | None,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Do all chunks of a source that are not done; an error of the source is kept in ``read``."""
+    end = read.folder / "end.json"
+    if end.exists():
+        read.n_rows = read_json(end)["n_rows"]
+        read.chunks = [
+            _chunk(manifest, read, n, []) for n in range(-(-read.n_rows // ROWS_PER_CHUNK))
+        ]
+        on_progress(Progress(read.source.label, read.n_rows))
+        return
+    chunks: list[Chunk] = []
+    progress = Progress(read.source.label)
+
+    def open_chunks() -> Iterator[Chunk]:
+        for chunk in _chunks(manifest, read):
+            chunks.append(replace(chunk, rows=[]))
+            if chunk.is_done:
+                finished(chunk)
+            else:
+                yield chunk
+
+    def finished(chunk: Chunk) -> None:
+        progress.n_rows += len(chunk.rows)
+        read.n_rows = progress.n_rows
+        on_progress(progress)
+
+    read.folder.mkdir(parents=True, exist_ok=True)
+    run_tasks(do_chunk, plan, open_chunks(), n_workers=n_workers, ray=ray, on_done=finished)
+    if not read.failed:
+        read.chunks = chunks
+        write_json(end, {"n_rows": read.n_rows})
+
+
+def _chunks(manifest: Manifest, read: ReadSource) -> Iterator[Chunk]:
+    rows = read.source.rows(manifest.folder, manifest.seed, manifest.stage)
+    for number in range(1 << 40):
+        try:
+            piece = list(islice(rows, ROWS_PER_CHUNK))
+        except Exception as error:  # a corpus that goes away, or that its reader cannot stand
+            read.failed = f"after row {number * ROWS_PER_CHUNK}: {type(error).__name__}: {error}"
+            return
+        if not piece:
+            return
+        yield _chunk(manifest, read, number, piece)
+
+
+def _chunk(manifest: Manifest, read: ReadSource, number: int, rows: list[Any]) -> Chunk:
+    place = read.source.place(manifest.folder)
+    stem = read.folder / f"{number:06d}"
+    first = number * ROWS_PER_CHUNK
+    return Chunk(read.source.label, "" if place is None else str(place), first, rows, stem)
