@@ -16,6 +16,7 @@ from ovr_plugin.cli.prepare import prepare
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
 from ovr_plugin.cli.score import score
 from ovr_plugin.cli.report import report
+from ovr_plugin.cli.sampling import distill, pass_rate
 from ovr_plugin.cli.serve_reward import serve_reward
 from ovr_plugin.cli.serving import serving
 from ovr_plugin.cli.sources import sources
@@ -31,6 +32,8 @@ app.command()(quickstart_command)
 app.command()(average)
 app.command()(loss)
 app.command()(prepare)
+app.command()(pass_rate)
+app.command()(distill)
 app.command()(pack)
 app.command("grade")(grade_command)
 app.command()(serve_reward)
