@@ -27,7 +27,10 @@ def pass_rate(
     temperature: Temperature = 1.0,
     price: Price = (0.0, 0.0),
 ) -> None:
-    """Measure how often a served model solves each row. Interrupted, it goes on where it stopped."""
+    """Measure how often a served model solves each row.
+
+    Interrupted, the same command goes on where it stopped.
+    """
     from ovr_plugin.data.sampling import pass_rates
 
     _ask(pass_rates, files, url, out, model, n, concurrency, max_tokens, temperature, price)

@@ -1,4 +1,4 @@
-"""Logic puzzles by program (OVR 3.3: "logic problems synthesised by program"), with one answer each.
+"""Logic puzzles by program (OVR 3.3), with one answer each.
 
 Twelve families, five of them with a picture, each with a level from 1 to 5. A family's maker
 builds a puzzle around an answer; its solver, which knows only the puzzle's data and works another

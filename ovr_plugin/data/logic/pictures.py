@@ -106,12 +106,12 @@ def make_pattern(rng: np.random.Generator, level: int) -> Puzzle:
                 canvas.text((x, y), "?", BLACK, font=_font(28), anchor="mm")
 
     return Puzzle(
-        f"The discs of the ring repeat a pattern of {period} colours. Which colour is hidden by the "
-        "question mark?",
+        f"The discs of the ring repeat a pattern of {period} colours. Which colour is hidden by "
+        "the question mark?",
         ring[asked],
         {"ring": hidden, "period": period, "colours": sorted(COLOURS)},
         answer_type="text",
-        choices=sorted(pick(rng, [c for c in COLOURS if c != ring[asked]], 3) + [ring[asked]]),
+        choices=sorted([*pick(rng, [c for c in COLOURS if c != ring[asked]], 3), ring[asked]]),
         draw=draw,
     )
 

@@ -32,8 +32,8 @@ def make_knights(rng: np.random.Generator, level: int) -> Puzzle:
         f'{people[s]} says: "{phrase[k].format(a=people[a], b=people[b])}."' for s, k, a, b in said
     ]
     return Puzzle(
-        f"On an island knights always tell the truth and knaves always lie. {', '.join(people)} live "
-        f"there.\n" + "\n".join(lines) + f"\nWhat is {people[asked]}?",
+        "On an island knights always tell the truth and knaves always lie. "
+        f"{', '.join(people)} live there.\n" + "\n".join(lines) + f"\nWhat is {people[asked]}?",
         "knight" if truth[asked] else "knave",
         {"n": len(people), "said": said, "asked": asked},
         answer_type="text",
@@ -143,8 +143,8 @@ def make_assignment(rng: np.random.Generator, level: int) -> Puzzle:
     ]
     asked = integer(rng, 0, n)
     return Puzzle(
-        f"{', '.join(people)} each have one of these pets: {', '.join(sorted(pets))}; and each live "
-        f"in one of these cities: {', '.join(sorted(cities))}. No two share a pet or a city.\n"
+        f"{', '.join(people)} each have one of these pets: {', '.join(sorted(pets))}; and each "
+        f"live in one of these cities: {', '.join(sorted(cities))}. No two share a pet or a city.\n"
         + ".\n".join(lines)
         + f".\nIn which city does the owner of the {pets[asked]} live?",
         cities[asked],

@@ -1,0 +1,66 @@
+"""Manifests: every shipped one is read, and every mistake is said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ovr_plugin.data.manifest import load_manifest
+
+SHIPPED = Path(__file__).parents[2] / "examples" / "manifests"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_manifest_is_right_but_for_files_that_are_not_there(path):
+    try:
+        manifest = load_manifest(path)
+    except ValueError as error:
+        mistakes = str(error).splitlines()[1:]
+        assert mistakes
+        assert all(line.endswith("is not there") for line in mistakes)
+    else:
+        assert manifest.problems() == []
+
+
+def test_all_mistakes_are_said_at_once(tmp_path):
+    given = {
+        "stage": "rl",
+        "seed": "x",
+        "sources": [{"reader": "orz", "rot": "a"}, {"reader": "nothing", "root": "b", "limit": 0}],
+        "filters": {"length": {"max_prompt_chars": 0}, "loss": {"file": "l"}},
+        "strata": [{"by": "mood", "weights": [1]}],
+    }
+    path = tmp_path / "m.yaml"
+    path.write_text(yaml.safe_dump({**given, "seed": 0}))
+    with pytest.raises(ValueError, match="mistakes") as raised:
+        load_manifest(path)
+    for said in (
+        "sources[0]: no setting 'rot'",
+        "no 'nothing'",
+        "limit: must be at least 1",
+        "filters.length.max_prompt_chars: must be at least 1",
+        "filters.loss: is not for stage rl",
+        "strata[0].by: no 'mood'",
+    ):
+        assert said in str(raised.value), said
+    path.write_text(yaml.safe_dump(given))
+    with pytest.raises(ValueError, match="seed: must be an integer, not 'x'"):
+        load_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources: [", "not readable YAML"),
+        ("- 1", "must be a mapping of settings"),
+        ("seed: 1", "sources: is missing"),
+        ("sources: [{reader: orz, root: gone}]", "gone is not there"),
+        ("sources: []", "no source given"),
+    ],
+)
+def test_a_wrong_file(tmp_path, text, message):
+    (tmp_path / "m.yaml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_manifest(tmp_path / "m.yaml")
