@@ -38,6 +38,7 @@ START_PROCESSES = {
     "cli/probe.py",  # ... and runs its checks away from this process
     "cli/trainer_process.py",  # the upstream trainers
     "eval/regrade.py",  # files of responses, graded on all cores
+    "data/executors.py",  # ovr prepare, one chunk of rows per task
     "reward/processes.py",  # algebra that can be killed
     "reward/zygote.py",
 }

@@ -33,7 +33,7 @@ def speed(corpora: Path) -> None:
     manifest = Manifest([], filters={**filters, "contamination": {"against": against}})
     made = manifest.filter_settings()
     plan = Plan(Sample, [(name, each.predicate(Path())) for name, each in made.items()], [])
-    for reader, target in (("orz", 1500), ("puzzlevqa", 150), ("iconqa", 150)):
+    for reader, target in (("orz", 1500), ("puzzlevqa", 150)):
         samples = [s for s in get_reader(reader)(corpora / reader) if isinstance(s, Sample)]
         best = 0.0
         for _ in range(3):
