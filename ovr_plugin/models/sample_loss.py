@@ -59,7 +59,7 @@ class LossModel:
         if getattr(config.get_text_config(), "final_logit_softcapping", None):
             raise ValueError(f"{path} caps its logits; take a light model of another family")
         has_gpu = torch.cuda.is_available()
-        kind = AutoModelForCausalLM
+        kind: Any = AutoModelForCausalLM
         if type(config) not in kind._model_mapping:
             kind = AutoModelForImageTextToText
         dtype = torch.bfloat16 if has_gpu else torch.float32

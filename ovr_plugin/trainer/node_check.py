@@ -104,10 +104,11 @@ def make_reporter() -> Callable[[Sequence[str]], Report]:
         digest = hashlib.sha256()
         spec = importlib.util.find_spec("ovr_plugin")
         root = Path(spec.origin).parent if spec and spec.origin else None
-        for file in sorted(root.rglob("*.py")) if root else []:
-            digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
         if root is None:
             versions["ovr-plugin"] = None
+        else:
+            for file in sorted(root.rglob("*.py")):
+                digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
         there = {path: os.path.exists(path) for path in paths}
         return {"versions": versions, "code": digest.hexdigest(), "paths": there}
 
