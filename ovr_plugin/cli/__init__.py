@@ -14,9 +14,9 @@ from ovr_plugin.cli.pack import pack
 from ovr_plugin.cli.plan import plan
 from ovr_plugin.cli.prepare import prepare
 from ovr_plugin.cli.quickstart import quickstart as quickstart_command  # the module keeps its name
-from ovr_plugin.cli.score import score
 from ovr_plugin.cli.report import report
 from ovr_plugin.cli.sampling import distill, pass_rate
+from ovr_plugin.cli.score import score
 from ovr_plugin.cli.serve_reward import serve_reward
 from ovr_plugin.cli.serving import serving
 from ovr_plugin.cli.sources import sources

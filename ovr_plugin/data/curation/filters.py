@@ -21,7 +21,9 @@ from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.verifiable import not_verifiable
 from ovr_plugin.data.images import ImageRef, size_of
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._rows import RawRow, RowError, picture_of, table
+from ovr_plugin.data.readers._pictures import picture_of
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import table
 from ovr_plugin.data.sample import BadRow, Sample, rejects_own_reference
 
 Predicate = Callable[[Row], str | None]

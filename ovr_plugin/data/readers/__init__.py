@@ -50,9 +50,9 @@ def get_reader(name: str, columns: Mapping[str, Any] | None = None) -> Reader:
         return reader
     if name != "columns":
         raise ValueError(f"{name} knows its columns; only the reader 'columns' takes them")
-    from ovr_plugin.data.readers.columns import Columns
+    from ovr_plugin.data.readers.columns import Columns, read
 
-    return partial(reader, columns=Columns.of(columns or {}))
+    return partial(read, columns=Columns.of(columns or {}))
 
 
 def get_cold_start_reader(name: str) -> ColdStartReader:

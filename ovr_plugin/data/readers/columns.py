@@ -117,9 +117,9 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
     split = _optional(raw, names.split) or "train"
     if split not in SPLITS:
         raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
-    facts = {"answer_type": kind or number_or_none(answer), "unit": _optional(raw, names.unit)}
+    answer_type, unit = kind or number_or_none(answer), _optional(raw, names.unit)
     try:
-        AnswerSpec.of({**facts, "tolerance": names.tolerance})
+        AnswerSpec.of({"answer_type": answer_type, "unit": unit, "tolerance": names.tolerance})
     except ValueError as error:
         raise RowError(f"not for the grader: {error}") from error
     return Sample(
@@ -132,7 +132,8 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
         split=split,
         choices=choices,
         tolerance=names.tolerance,
-        **facts,
+        answer_type=answer_type,
+        unit=unit,
     )
 
 
