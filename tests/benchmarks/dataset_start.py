@@ -95,11 +95,10 @@ def first_batch(folder: str, whose: str, with_filter: bool) -> None:
 
 def run(folder: str, whose: str, with_filter: bool) -> float:
     code = (
-        "from tests.benchmarks.dataset_start import first_batch;"
-        f"first_batch({folder!r}, {whose!r}, {with_filter})"
+        f"from dataset_start import first_batch;first_batch({folder!r}, {whose!r}, {with_filter})"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VERL_USE_EXTERNAL_PLUGINS": "none"}
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parent
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, env=environment
     )

@@ -93,8 +93,8 @@ def rows_a_second(name: str, folder: Path) -> float:
 
 
 def peak_mb(name: str, folder: str) -> float:
-    code = f"from tests.benchmarks import readers; readers.show_peak({name!r}, {folder!r})"
-    root = Path(__file__).resolve().parents[2]
+    code = f"import readers; readers.show_peak({name!r}, {folder!r})"
+    root = Path(__file__).resolve().parent
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
