@@ -27,6 +27,7 @@ from ovr_plugin.data.screen import plain_rows, sources_of
 
 # veRL's own default when data.max_prompt_length is not set.
 MAX_PROMPT_LENGTH = 1024
+LIBRARY_MIN_PIXELS = 4 * 28 * 28  # of qwen_vl_utils, where none is set
 CHECK_IMAGES = ("start", "use")
 
 
@@ -238,6 +239,11 @@ def _pixel_limits(config: Any) -> dict[str, int]:
     low, high = limits.get("min_pixels", 1), limits.get("max_pixels", float("inf"))
     if not 0 < low <= high:
         raise ValueError(f"data.min_pixels {low} and data.max_pixels {high} leave no picture")
+    if "min_pixels" not in limits and high < LIBRARY_MIN_PIXELS:
+        raise ValueError(
+            f"data.max_pixels {high} is below {LIBRARY_MIN_PIXELS}, the lower limit of "
+            "qwen_vl_utils: set data.min_pixels too"
+        )
     return limits
 
 
