@@ -3,12 +3,9 @@
 A piece is independent of the others and leaves its result on disk, so the order in which pieces end
 is no matter, and memory does not grow with their number.
 
-Ray Data was tried for this and is not used. Its blocks come back in another order unless
-``preserve_order`` is set, which buffers them; rows that are Python objects or pictures are
-converted to Arrow and back between operators; what was done is lost when a run stops, because a
-pipeline has no checkpoint; and importing it and starting a local cluster took longer on a laptop
-than all of the small manifest. Ray's tasks on the same pieces have none of this: ``ray`` in the
-same command runs the very same function on a cluster whose nodes share a file system.
+This is not Ray Data: what a pipeline of Ray Data has done is lost when a run stops, where pieces on
+disk are kept, and importing it alone took longer here than the small manifest. Ray's tasks run the
+very same function on a cluster whose nodes share a file system; ``ray`` has not been run on one.
 """
 
 from __future__ import annotations
