@@ -64,7 +64,7 @@ def fingerprint(row: Row) -> tuple[np.ndarray, np.ndarray | None]:
     sample = row.sample
     words = np.concatenate([row.words, row.response_words])
     pictures = [hash64(image_bytes(image)) for image in getattr(sample, "images", [])]
-    said = getattr(sample, "ground_truth", "").strip()
+    said = (getattr(sample, "ground_truth", None) or "").strip()
     said = said.lstrip("0") or "0" if said.isdecimal() else said  # AIME's 042
     reference = hash64(said.encode(errors="replace"))
     numbers = " ".join(NUMBER.findall(row.question))

@@ -53,8 +53,9 @@ class Lookup:
         return float(self.values[place])
 
     def quantile(self, share: float) -> float:
-        """The value below which that share of the values lies."""
-        return float(np.quantile(self.values, share)) if len(self.values) else math.inf
+        """The value below which that share of the finite values lies."""
+        finite = self.values[np.isfinite(self.values)]
+        return float(np.quantile(finite, share)) if len(finite) else math.inf
 
 
 def _pairs(path: Path, column: str) -> Iterable[tuple[str, float]]:
