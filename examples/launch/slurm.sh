@@ -12,7 +12,7 @@ set -euo pipefail
 script=${1:?usage: sbatch [options] slurm.sh ppo.sh|cold_start.sh [overrides]}
 shift
 NNODES=$SLURM_JOB_NUM_NODES
-HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+read -r HEAD < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 export NNODES HEAD
 # Slurm copies this file elsewhere, so the other one is looked for where sbatch was called.
 srun --ntasks="$NNODES" --ntasks-per-node=1 --kill-on-bad-exit=1 bash -c \

@@ -84,7 +84,7 @@ def test_everything_that_is_missing_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("recipe", "message"),
-    [("ppo_8b", "there are ppo_7b, ppo_tiny"), ("sft_7b", "says nothing of generation")],
+    [("ppo_8b", "there are ppo_3b, ppo_7b"), ("sft_7b", "says nothing of generation")],
 )
 def test_a_recipe_that_is_none(checkpoint, recipe, message):
     ran = CliRunner().invoke(app, ["serving", str(checkpoint), "--recipe", recipe])

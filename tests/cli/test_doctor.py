@@ -301,13 +301,14 @@ def test_reads_the_policy_as_verl_does(value: str | None, status: str) -> None:
 
 
 def test_misses_recipes_that_hydra_does_not_list() -> None:
-    check = checks.check_recipes(Probe(registered=True, recipes=("ppo_7b", "sft_7b", "sft_tiny")))
+    listed = tuple(name for name in ALL if name != "ppo_tiny")
+    check = checks.check_recipes(Probe(registered=True, recipes=listed))
     assert check is not None
     assert (check.status, check.found) == ("fail", "Hydra does not list ppo_tiny")
 
 
 CPU, CUDA = "PlatformCPU", "PlatformCUDA"
-ALL = ("ppo_7b", "ppo_tiny", "sft_7b", "sft_tiny")
+ALL = ("ppo_3b", "ppo_7b", "ppo_7b_orz", "ppo_7b_perception", "ppo_tiny", "sft_7b", "sft_tiny")
 H200 = ("NVIDIA H200",)
 # What veRL and the registration said when it was tried.
 UNKNOWN = "ValueError: Unknown platform 'foo'. Registered: ('nvidia', 'huawei', 'amd', 'cpu')."

@@ -22,8 +22,11 @@ PAPERS = [name for name in PPO if name != OF_ORZ]
 OURS = (
     "ovr.",
     "data.bad_rows",
+    "data.check_images",
+    "data.max_broken_rows",
     "data.max_pixels",
     "data.min_pixels",
+    "data.mix",
     "actor_rollout_ref.model.override_config.attn_implementation",
     "actor_rollout_ref.actor.fsdp_config.freeze_vision_tower",
     "actor_rollout_ref.actor.fsdp_config.mixed_precision.",

@@ -118,7 +118,7 @@ def test_settings_come_from_the_configuration(tiny_model_dir: Path) -> None:
             "+reward.custom_reward_function.reward_kwargs.sources.quiz.answer_type=yes_no",
         )
     )
-    row = ("quiz", "<answer>Y</answer>", "yes")
+    row = ("quiz", "<answer>True</answer>", "yes")
     assert function(*row)["outcome"] == "correct"
     assert function("orz", *row[1:])["outcome"] == "wrong"
     assert compute_score(*row)["outcome"] == "no_answer"

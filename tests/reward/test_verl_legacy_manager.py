@@ -133,7 +133,7 @@ def test_settings_are_keywords(make: Make) -> None:
     manager = make(answer_tags=True, n_workers=1, sources={"quiz": {"answer_type": "yes_no"}})
     assert manager.pool.n_workers == 1
     rows = [
-        {"text": "<answer>Y</answer>", "reference": "yes", "source": source}
+        {"text": "<answer>True</answer>", "reference": "yes", "source": source}
         for source in ("quiz", "orz")
     ]
     info = manager(batch(manager, *rows), return_dict=True)["reward_extra_info"]

@@ -85,7 +85,7 @@ ask()
 cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": other})
 ask()
 config.trainer.default_local_dir = "run"
-Path("run").mkdir()
+Path("run").mkdir(exist_ok=True)
 ask()
 print("RESULT" + json.dumps(answers))
 """
