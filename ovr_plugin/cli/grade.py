@@ -8,10 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ovr_plugin.cli.grading_settings import read_settings
+from ovr_plugin.cli.grading_settings import (
+    AnswerTags,
+    PolicyFile,
+    TimeoutS,
+    Unboxed,
+    Workers,
+    read_settings,
+)
 
 ONE, FACTS = "One answer", "What is known of the answer (a row's own facts win)"
-HOW, FILES, OUTPUT = "How to grade", "Files", "Output"
+FILES, OUTPUT = "Files", "Output"
 
 
 def grade(
@@ -63,35 +70,11 @@ def grade(
         str | None,
         typer.Option(help="For the defaults that --policy has for it.", rich_help_panel=FACTS),
     ] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            help="A recipe or its block ovr.reward.",
-            exists=True,
-            dir_okay=False,
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    answer_tags: Annotated[
-        bool,
-        typer.Option("--answer-tags", help="Without a box, take <answer>.", rich_help_panel=HOW),
-    ] = False,
-    unboxed: Annotated[
-        bool,
-        typer.Option(
-            "--unboxed", help="Without either, take 'The answer is ...'.", rich_help_panel=HOW
-        ),
-    ] = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds for one answer.", show_default="2", rich_help_panel=HOW),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes for algebra.", show_default="by the cores", rich_help_panel=HOW
-        ),
-    ] = None,
+    policy: PolicyFile = None,
+    answer_tags: AnswerTags = False,
+    unboxed: Unboxed = False,
+    timeout: TimeoutS = None,
+    workers: Workers = None,
     response_field: Annotated[
         str | None,
         typer.Option(

@@ -1,15 +1,43 @@
-"""The block ``ovr.reward`` from a file and from the command line."""
+"""The block ``ovr.reward`` from a file and from the command line, whose options stand here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from ovr_plugin.reward.settings import Settings
+
+HOW = "How to grade"
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="A recipe or its block ovr.reward.",
+        exists=True,
+        dir_okay=False,
+        rich_help_panel=HOW,
+    ),
+]
+AnswerTags = Annotated[
+    bool, typer.Option("--answer-tags", help="Without a box, take <answer>.", rich_help_panel=HOW)
+]
+Unboxed = Annotated[
+    bool,
+    typer.Option(
+        "--unboxed", help="Without either, take 'The answer is ...'.", rich_help_panel=HOW
+    ),
+]
+TimeoutS = Annotated[
+    float | None,
+    typer.Option(help="Seconds for one answer.", show_default="2", rich_help_panel=HOW),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes for algebra.", show_default="by the cores", rich_help_panel=HOW),
+]
 
 
 def read_settings(policy: Path | None, **overrides: object) -> Settings:

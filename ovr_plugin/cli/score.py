@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ovr_plugin.cli.grading_settings import read_settings
+from ovr_plugin.cli.grading_settings import HOW, AnswerTags, PolicyFile, Unboxed, read_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ovr_plugin.eval.regrade import Summary, Verdict
 
 INTERRUPTED = 130
-HOW, FIELDS = "How to grade", "Fields (a.b is b within a)"
+FIELDS = "Fields (a.b is b within a)"
 UPDATE_EVERY = 256  # rows
 N_SHOWN = 10
 LINES_AT_ONCE = 1024
@@ -49,23 +49,9 @@ def score(
             rich_help_panel=FIELDS,
         ),
     ] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            help="A recipe or its block ovr.reward.",
-            exists=True,
-            dir_okay=False,
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    answer_tags: Annotated[
-        bool,
-        typer.Option("--answer-tags", help="Without a box, take <answer>.", rich_help_panel=HOW),
-    ] = False,
-    unboxed: Annotated[
-        bool,
-        typer.Option("--unboxed", help="Without either, 'The answer is ...'.", rich_help_panel=HOW),
-    ] = False,
+    policy: PolicyFile = None,
+    answer_tags: AnswerTags = False,
+    unboxed: Unboxed = False,
     processes: Annotated[
         int | None,
         typer.Option(help="By default one a core.", min=1, rich_help_panel=HOW),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ovr_plugin.cli.grading_settings import read_settings
+from ovr_plugin.cli.grading_settings import PolicyFile, TimeoutS, Workers, read_settings
 
-ADDRESS, GRADING, OPENRLHF, LIMITS = "Address", "How to grade", "OpenRLHF's queries", "Limits"
+ADDRESS, OPENRLHF, LIMITS = "Address", "OpenRLHF's queries", "Limits"
 MAX_FILES = 65536  # connections; the usual soft limit is 1024
 
 
@@ -22,25 +21,9 @@ def serve_reward(
     port: Annotated[
         int, typer.Option(help="0: a free one.", min=0, max=65535, rich_help_panel=ADDRESS)
     ] = 8000,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            help="A recipe or its block ovr.reward.",
-            exists=True,
-            dir_okay=False,
-            rich_help_panel=GRADING,
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds for one answer.", show_default="2", rich_help_panel=GRADING),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes for algebra.", show_default="by the cores", rich_help_panel=GRADING
-        ),
-    ] = None,
+    policy: PolicyFile = None,
+    timeout: TimeoutS = None,
+    workers: Workers = None,
     end: Annotated[
         list[str] | None,
         typer.Option(

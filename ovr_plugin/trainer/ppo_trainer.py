@@ -200,15 +200,6 @@ def write_dump(path: Path, rows: Sequence[tuple[Any, ...]], tokenizer: Any, step
     write_jsonl(path, (_rollout(tokenizer, step, *row).to_record() for row in ordered))
 
 
-def read_rollouts(batch: Any, tokenizer: Any, step: int) -> list[Rollout]:
-    """Fetch a step's graded responses with their texts; see `fetch_rows`.
-
-    Without a ``tokenizer`` the texts of prompt and response and the pictures stay empty.
-    """
-    rows = fetch_rows(batch, with_pictures=tokenizer is not None)
-    return [_rollout(tokenizer, step, *row) for row in rows]
-
-
 def _rollout(
     tokenizer: Any,
     step: int,

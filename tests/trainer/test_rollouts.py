@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from concurrent.futures import wait
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
@@ -19,8 +21,16 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from ovr_plugin.data.files import read_jsonl
 from ovr_plugin.trainer import ppo_trainer
-from ovr_plugin.trainer.ppo_trainer import OVRTrainer, read_rollouts
+from ovr_plugin.trainer.ppo_trainer import OVRTrainer, fetch_rows, write_dump
 from ovr_plugin.trainer.rollouts import Rollout, rollout_metrics
+
+
+def read_rollouts(batch, tokenizer, step):
+    """What the trainer dumps of a batch, read back."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "dump.jsonl"
+        write_dump(path, fetch_rows(batch, with_pictures=True), tokenizer, step)
+        return [Rollout(**record) for record in read_jsonl(path)]
 
 
 def rollout(modality, source, outcome, n_tokens, truncated=False, score=None, key="p_0_0"):
