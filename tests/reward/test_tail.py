@@ -146,8 +146,8 @@ def test_random_tokens(tokenizer: Any, by_window: dict[int, TailDecoder], seed: 
 
 def test_a_gap_in_the_vocabulary_hides_no_tag() -> None:
     """Ids of no token decode to nothing, so that a tag may stand on both sides of one."""
-    alphabet = ByteLevel.alphabet()
-    tokenizer = Qwen2Tokenizer(vocab={char: 2 * i for i, char in enumerate(alphabet)}, merges=[])
+    vocab = {char: 2 * i for i, char in enumerate(ByteLevel.alphabet())}
+    tokenizer = Qwen2Tokenizer(vocab={**vocab, "<|endoftext|>": 2 * len(vocab)}, merges=[])
     first, second = tokenizer.encode("<thi"), tokenizer.encode("nk>" + WORDS * 9 + r"\boxed{1}")
     for unknown in (1, 10**6):
         ids = [*first, unknown, unknown, *second]

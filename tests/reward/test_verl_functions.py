@@ -228,6 +228,7 @@ def test_main_eval(run_python: Callable[..., Any], tmp_path: Path) -> None:
         "runpy.run_module('verl.trainer.main_eval', run_name='__main__')",
         f"data.path={tmp_path / 'generated.parquet'}",
         "ray_kwargs.ray_init.num_cpus=1",
+        "+ray_kwargs.ray_init.address=local",
         f"+{PATH}",
         "+reward.custom_reward_function.name=compute_accuracy",
         "+reward.custom_reward_function.reward_kwargs.answer_tags=true",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 
 import pytest
 
@@ -86,12 +87,16 @@ config.trainer.default_local_dir = "run"
 Path("run").mkdir(exist_ok=True)
 ask()
 print("RESULT" + json.dumps(answers))
+ray.shutdown()
+cluster.shutdown()
 """
 
 
 def test_the_nodes_of_a_cluster_are_asked(run_python, tmp_path):
     """Two nodes on this machine, alike; Ray's test cluster gives no node packages of its own."""
-    done = run_python(CLUSTER, str(tmp_path), cwd=tmp_path)
+    # In a folder of its own, or every other Ray program of this machine would join this cluster.
+    with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:
+        done = run_python(CLUSTER, str(tmp_path), cwd=tmp_path, RAY_TMPDIR=ray_folder)
     [line] = [line for line in done.stdout.splitlines() if line.startswith("RESULT")] or [""]
     assert line, done.stderr[-3000:]
     single, equal, relative = json.loads(line.removeprefix("RESULT"))
