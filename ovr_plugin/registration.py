@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import operator
 import os
+import sys
 from collections.abc import Callable
 from types import ModuleType
 
@@ -102,6 +103,7 @@ def hook_into_verl() -> None:
 
 
 def _use_cpu_platform() -> None:
+    from ovr_plugin.platform import fork_server
     from ovr_plugin.platform.cpu import cpu_is_active, keep_hidden_gpus_countable
     from ovr_plugin.platform.vllm_cpu import offer_vllm_distribution
 
@@ -117,6 +119,8 @@ def _use_cpu_platform() -> None:
     keep_hidden_gpus_countable()
     offer_vllm_distribution()
     _when_imported("verl.utils.distributed", fix_gloo_backend)
+    if fork_server.wanted(sys.orig_argv):
+        fork_server.start(asked_recipe())
 
 
 def _when_imported(name: str, hook: Callable[[ModuleType], object]) -> None:

@@ -37,6 +37,7 @@ START_PROCESSES = {
     "cli/machine_checks.py",  # ovr doctor asks the machine's own tools
     "cli/probe.py",  # ... and runs its checks away from this process
     "cli/trainer_process.py",  # the upstream trainers
+    "platform/fork_server.py",  # workers of the trainer, forked warm
     "eval/regrade.py",  # files of responses, graded on all cores
     "data/executors.py",  # ovr prepare, one chunk of rows per task
     "reward/processes.py",  # algebra that can be killed
@@ -54,6 +55,7 @@ JSON_TEXT = {
     "cli/probe.py",
     "data/files.py",
     "data/schema.py",
+    "platform/forked_python.py",
     "reward/http_server.py",
     "reward/processes.py",
     "reward/worker.py",
