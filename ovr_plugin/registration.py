@@ -120,7 +120,8 @@ def _use_cpu_platform() -> None:
     offer_vllm_distribution()
     _when_imported("verl.utils.distributed", fix_gloo_backend)
     if fork_server.wanted(sys.orig_argv):
-        fork_server.start(asked_recipe())
+        fork_server.start()
+        fork_server.offer_to_ray()
 
 
 def _when_imported(name: str, hook: Callable[[ModuleType], object]) -> None:

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ovr_plugin.cli.trainer_process import Shown, TrainerFailed, override, run_trainer
+from ovr_plugin.platform import fork_server
 from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
@@ -91,6 +92,8 @@ def quickstart(
         if fresh:
             _delete(run)
         _keep_settings(run, size, seed, corpora)
+        if run.latest_step("ppo") < size.n_steps:
+            _python()  # warms up while data and model are made
         prepare_data(run, size, seed, corpora, console)
         make_model(run, seed, console)
         cold_start(run, size, console)
@@ -116,6 +119,15 @@ def _use_cpu_where_vllm_is_its_cpu_build(console: Console) -> None:
     words = " ".join(f"{name}={value}" for name, value in chosen.items())
     console.print("A GPU is here, but vLLM's CPU build is installed, so all runs on the CPU:")
     console.print(f"$ export {words}", highlight=False)
+
+
+def _python() -> str:
+    """Return the trainers' interpreter: on a CPU one whose processes are forked, imports done."""
+    if os.environ.get("VERL_PLATFORM") != "cpu" and shutil.which("nvidia-smi"):
+        return sys.executable
+    program = str(fork_server.start())
+    os.environ["PYTHON_EXEC"] = program  # what torch.distributed.run starts its ranks with
+    return program
 
 
 def prepare_data(
@@ -154,7 +166,7 @@ def cold_start(run: RunFolder, size: Size, console: Console) -> None:
         return
     metrics, log = run.next_start("cold_start")
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"),
+        *(_python(), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"),
         *("-m", "verl.trainer.sft_trainer", "+ovr=sft_tiny"),
         override("model.path", run.model),
         override("data.train_files", run.data / "cold_start.parquet"),
@@ -177,7 +189,7 @@ def ppo(run: RunFolder, size: Size, console: Console) -> None:
         console.print(f"  going on after iteration {done}")
     metrics, log = run.next_start("ppo")
     command = [
-        *(sys.executable, "-m", "verl.trainer.main_ppo", "+ovr=ppo_tiny"),
+        *(_python(), "-m", "verl.trainer.main_ppo", "+ovr=ppo_tiny"),
         override("actor_rollout_ref.model.path", run.export("cold_start")),
         override("data.train_files", run.data / "train.parquet"),
         override("data.val_files", run.data / "val.parquet"),

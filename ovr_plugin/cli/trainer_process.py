@@ -11,7 +11,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ def override(key: str, path: Path) -> str:
 
 def printable(command: Sequence[str], metrics: Path) -> str:
     """Return the command as a shell takes it, on lines of one override each."""
-    words = [Path(word).name if word == sys.executable else word for word in command]
+    words = [Path(command[0]).name, *command[1:]]
     head = [word for word in words if "=" not in word or word.startswith("-")]
     overrides = [word for word in words if word not in head]
     lines = [f"{METRICS_VARIABLE}={shlex.quote(str(metrics))} {shlex.join(head)}"]

@@ -13,6 +13,7 @@ Only for the CPU platform, where no driver of a device minds a fork, and on one 
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import gc
 import importlib
@@ -23,6 +24,7 @@ import os
 import runpy
 import selectors
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,11 +69,15 @@ def wanted(original_argv: Sequence[str]) -> bool:
     return is_driver and is_free
 
 
-def start(recipe: str, modules: Sequence[str] = MODULES) -> Path:
-    """Start the server of this process; return the program that takes the place of ``python``.
+def start(modules: Sequence[str] = MODULES) -> Path:
+    """Start a server that ends with this process; return what takes the place of ``python``.
 
     The server imports while this process goes on; who asks it for a process waits until it is done.
+    Where a server runs already (a parent's, say), its program is returned.
     """
+    running = os.environ.get(PYTHON_VARIABLE, "")
+    if Path(running).is_file():
+        return Path(running)
     folder = Path(tempfile.mkdtemp(prefix="ovr-fork-"))
     program, server = folder / "python", folder / "server"
     ours = [sys.executable, "-I", "-S", forked_python.__file__, str(server), sys.executable]
@@ -80,18 +86,31 @@ def start(recipe: str, modules: Sequence[str] = MODULES) -> Path:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(str(server))
     listening.listen(64)
-    process = subprocess.Popen(  # noqa: S603  # our own module
-        [sys.executable, "-m", __name__, str(folder), str(listening.fileno()), *modules],
-        stdin=subprocess.PIPE,  # closed when this process ends, however it does
-        env={"OMP_NUM_THREADS": "2", **os.environ, "OVR_RECIPE": recipe, SWITCH_VARIABLE: "0"},
-        pass_fds=[listening.fileno()],
-        start_new_session=True,  # a Ctrl-C is the driver's to handle
-    )
+    with (folder / "log").open("wb") as log:  # what imports say, which is nobody's business
+        process = subprocess.Popen(  # noqa: S603  # our own module
+            [sys.executable, "-m", __name__, str(folder), str(listening.fileno()), *modules],
+            stdin=subprocess.PIPE,  # closed when this process ends, however it does
+            stdout=log,
+            stderr=log,
+            env={"OMP_NUM_THREADS": "2", **os.environ},
+            pass_fds=[listening.fileno()],
+            start_new_session=True,  # a Ctrl-C is the driver's to handle
+        )
     listening.close()
-    _servers.append(process)
+    atexit.register(_end, process, folder)  # also keeps the pipe open until then
     os.environ[PYTHON_VARIABLE] = str(program)
-    os.environ[RAY_HOOK_VARIABLE] = f"{give_to_ray.__module__}.{give_to_ray.__name__}"
     return program
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    process.terminate()
+    process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def offer_to_ray() -> None:
+    """Have the next ``ray.init`` start its workers with the forked interpreter."""
+    os.environ[RAY_HOOK_VARIABLE] = f"{give_to_ray.__module__}.{give_to_ray.__name__}"
 
 
 def give_to_ray(runtime_env: dict | None) -> dict:
@@ -101,9 +120,6 @@ def give_to_ray(runtime_env: dict | None) -> dict:
     if not runtime_env.get("py_executable"):
         runtime_env["py_executable"] = os.environ[PYTHON_VARIABLE]
     return runtime_env
-
-
-_servers: list[subprocess.Popen[bytes]] = []  # referenced, or the pipe would be closed
 
 
 class Server:

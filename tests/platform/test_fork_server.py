@@ -23,7 +23,8 @@ HOLD = """
 import sys
 from pathlib import Path
 from ovr_plugin.platform.fork_server import start
-print(start("ppo_tiny", ["json", "no_such_module"]), flush=True)
+print(start(["json", "no_such_module"]), flush=True)
+assert start() == start()
 sys.stdin.read()
 """
 
