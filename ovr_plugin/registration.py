@@ -15,7 +15,6 @@ from __future__ import annotations
 import importlib
 import operator
 import os
-import sys
 from collections.abc import Callable
 from types import ModuleType
 
@@ -24,6 +23,7 @@ from ovr_plugin.platform.request import (
     RECIPE_VARIABLE,
     asked_recipe,
     cpu_was_asked_for,
+    forked_workers_were_asked_for,
 )
 
 SUPPORTED_VERL = ">=0.9.1,<0.10"
@@ -103,7 +103,6 @@ def hook_into_verl() -> None:
 
 
 def _use_cpu_platform() -> None:
-    from ovr_plugin.platform import fork_server
     from ovr_plugin.platform.cpu import cpu_is_active, keep_hidden_gpus_countable
     from ovr_plugin.platform.vllm_cpu import offer_vllm_distribution
 
@@ -119,7 +118,9 @@ def _use_cpu_platform() -> None:
     keep_hidden_gpus_countable()
     offer_vllm_distribution()
     _when_imported("verl.utils.distributed", fix_gloo_backend)
-    if fork_server.wanted(sys.orig_argv):
+    if forked_workers_were_asked_for():
+        from ovr_plugin.platform import fork_server
+
         fork_server.start()
         fork_server.offer_to_ray()
 

@@ -18,7 +18,6 @@ import fcntl
 import gc
 import importlib
 import io
-import itertools
 import json
 import os
 import runpy
@@ -36,11 +35,9 @@ from pathlib import Path
 
 from ovr_plugin.platform import forked_python
 from ovr_plugin.platform.forked_python import LENGTH
+from ovr_plugin.platform.request import RAY_HOOK_VARIABLE
 
 PYTHON_VARIABLE = "OVR_PYTHON"
-RAY_HOOK_VARIABLE = "RAY_RUNTIME_ENV_HOOK"  # Ray's: NAME of a function that ray.init calls
-SWITCH_VARIABLE = "OVR_FORK_SERVER"
-DRIVER = "verl.trainer.main_ppo"
 # Nine tenths of what a worker imports. Nothing that imports Ray may be here, veRL included: Ray
 # reads a worker's identity (RAY_JOB_ID) from the environment once, when it is imported.
 MODULES = (
@@ -60,13 +57,6 @@ MODULES = (
 )
 MAX_FILES = 512  # numbers below are kept free for the files that a forked process inherits
 MAX_REQUEST_BYTES = 1 << 24
-
-
-def wanted(original_argv: Sequence[str]) -> bool:
-    """Return whether this process is the driver of a PPO run, and nobody said otherwise."""
-    is_driver = ("-m", DRIVER) in itertools.pairwise(original_argv)
-    is_free = os.environ.get(SWITCH_VARIABLE) != "0" and RAY_HOOK_VARIABLE not in os.environ
-    return is_driver and is_free
 
 
 def start(modules: Sequence[str] = MODULES) -> Path:
@@ -138,10 +128,9 @@ class Server:
     def serve(self) -> dict | None:
         """Return in each forked process with its request, and in the server, at its end, None."""
         while not self.is_over and self.task is None:
-            for key, _ in self.selector.select():
-                key.data(key.fileobj)
-                if self.task is not None:
-                    break
+            # One at a time: it may be the end of what the next one speaks of.
+            key, _ = self.selector.select()[0]
+            key.data(key.fileobj)
         return self.task
 
     def _driver_spoke(self, _: object) -> None:

@@ -7,6 +7,7 @@ the recipes put it into Ray's runtime environment for the other nodes.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
@@ -14,6 +15,8 @@ from collections.abc import Mapping, Sequence
 
 RECIPE_VARIABLE = "OVR_RECIPE"
 PLATFORM_VARIABLE = "VERL_PLATFORM"
+FORK_SWITCH_VARIABLE = "OVR_FORK_SERVER"
+RAY_HOOK_VARIABLE = "RAY_RUNTIME_ENV_HOOK"  # Ray's: the name of a function that ray.init calls
 # Made for a machine without an accelerator; other recipes run there with VERL_PLATFORM=cpu.
 CPU_RECIPES = ("ppo_tiny", "sft_tiny")
 _OVERRIDE = re.compile(r"\+{1,2}ovr(?:@[\w.]*)?=(?P<names>.*)")
@@ -44,3 +47,16 @@ def cpu_was_asked_for(
         return named == "cpu"
     recipes = asked_recipe(argv, env).split(",")
     return any(name.strip() in CPU_RECIPES for name in recipes)
+
+
+def forked_workers_were_asked_for(
+    argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
+) -> bool:
+    """Return whether this process is the driver of a PPO run, and nobody said otherwise.
+
+    ``argv`` is that of the interpreter, ``-m`` included.
+    """
+    argv = sys.orig_argv if argv is None else argv
+    env = os.environ if env is None else env
+    is_driver = ("-m", "verl.trainer.main_ppo") in itertools.pairwise(argv)
+    return is_driver and env.get(FORK_SWITCH_VARIABLE) != "0" and RAY_HOOK_VARIABLE not in env

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from ovr_plugin.platform import fork_server
-from ovr_plugin.platform.fork_server import split, wanted
+from ovr_plugin.platform.fork_server import split
+from ovr_plugin.platform.request import RAY_HOOK_VARIABLE
 
 pytestmark = pytest.mark.process
 
@@ -150,6 +151,15 @@ def test_a_signal_to_the_stand_in_ends_the_process(forked, number):
     assert not worker.is_running()
 
 
+def test_it_survives_processes_that_end_as_their_parents_do(forked):
+    """Both ends of a process close at once, in any order, and the next one still gets a fork."""
+    for _ in range(20):
+        with subprocess.Popen([forked, "-c", "import os; os._exit(0)"]) as process:
+            process.kill()
+    code = "import sys; print('ovr_plugin.platform.forked_python' in sys.modules)"
+    assert subprocess.check_output([forked, "-c", code], text=True) == "True\n"
+
+
 def test_forks_share_no_random_numbers(forked):
     pytest.importorskip("numpy")
     code = "import random; print(random.random())"
@@ -180,24 +190,11 @@ def test_the_server_ends_with_its_driver_and_leaves_nothing(forked, driver):
     assert not Path(forked).parent.exists()
 
 
-def test_only_the_driver_of_a_ppo_run_wants_it(monkeypatch):
-    monkeypatch.delenv(fork_server.RAY_HOOK_VARIABLE, raising=False)
-    driver = ["python", "-m", "verl.trainer.main_ppo", "+ovr=ppo_tiny"]
-    assert wanted(driver)
-    assert not wanted(["python", "-m", "verl.trainer.sft_trainer"])
-    assert not wanted(["python", "verl.trainer.main_ppo"])
-    monkeypatch.setenv("OVR_FORK_SERVER", "0")
-    assert not wanted(driver)
-    monkeypatch.delenv("OVR_FORK_SERVER")
-    monkeypatch.setenv(fork_server.RAY_HOOK_VARIABLE, "mine.hook")  # the user's own stays
-    assert not wanted(driver)
-
-
 def test_an_interpreter_that_was_named_stays(monkeypatch):
-    monkeypatch.setenv(fork_server.RAY_HOOK_VARIABLE, "x")
+    monkeypatch.setenv(RAY_HOOK_VARIABLE, "x")
     monkeypatch.setenv(fork_server.PYTHON_VARIABLE, "/warm/python")
     assert fork_server.give_to_ray(None) == {"py_executable": "/warm/python"}
-    monkeypatch.setenv(fork_server.RAY_HOOK_VARIABLE, "x")
+    monkeypatch.setenv(RAY_HOOK_VARIABLE, "x")
     assert fork_server.give_to_ray({"py_executable": "mine"}) == {"py_executable": "mine"}
 
 

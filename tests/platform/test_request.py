@@ -7,7 +7,11 @@ import sys
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from ovr_plugin.platform.request import asked_recipe, cpu_was_asked_for
+from ovr_plugin.platform.request import (
+    asked_recipe,
+    cpu_was_asked_for,
+    forked_workers_were_asked_for,
+)
 
 PROGRAM = "main_ppo.py"
 DRIVER = {"OVR_RECIPE": "ppo_tiny"}
@@ -79,3 +83,22 @@ def test_by_default_it_is_this_process(monkeypatch):
     monkeypatch.delenv("VERL_PLATFORM")
     assert asked_recipe() == "sft_tiny"
     assert cpu_was_asked_for()
+
+
+PPO = ["python", "-m", "verl.trainer.main_ppo", "+ovr=ppo_tiny"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "asked"),
+    [
+        (PPO, {}, True),
+        (["python", "-u", *PPO[1:]], {}, True),
+        (["python", "-m", "verl.trainer.sft_trainer"], {}, False),
+        (["python", "verl.trainer.main_ppo"], {}, False),
+        (["python", "default_worker.py"], {}, False),
+        (PPO, {"OVR_FORK_SERVER": "0"}, False),
+        (PPO, {"RAY_RUNTIME_ENV_HOOK": "mine.hook"}, False),  # the user's own stays
+    ],
+)
+def test_only_the_driver_of_a_ppo_run_has_its_workers_forked(argv, env, asked):
+    assert forked_workers_were_asked_for(argv, env) is asked
