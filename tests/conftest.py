@@ -43,8 +43,7 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+def runner(python: str) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run ``python -c CODE ARGV...`` away from the checkout, without our environment variables."""
 
     def run(
@@ -53,7 +52,7 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         ours = ("VERL_", "OVR_")
         clean = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         return subprocess.run(
-            [sys.executable, "-c", code, *argv],
+            [python, "-c", code, *argv],
             cwd=cwd or Path(__file__).anchor,
             env={**clean, **env},
             capture_output=True,
@@ -64,8 +63,25 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run code in a Python of its own; see ``runner``."""
+    return runner(sys.executable)
+
+
+@pytest.fixture(scope="session")
+def run_warm_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run code in a fork of a process that has imported what is slow, and neither verl nor ours."""
+    from ovr_plugin.platform import fork_server
+
+    modules = ["torch._dynamo", "tensordict", "datasets", "transformers.processing_utils", "hydra"]
+    program = str(fork_server.start(modules))
+    os.environ.pop(fork_server.PYTHON_VARIABLE)  # not what a trainer of the tests is to find
+    return runner(program)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever starts processes through these fixtures is no quick unit test."""
     for item in items:
-        if {"run_python", "steps"} & set(getattr(item, "fixturenames", ())):
+        if {"run_python", "run_warm_python", "steps"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)

@@ -12,6 +12,6 @@ if [ "$#" -gt 0 ]; then
 fi
 # The trainers take all cores by themselves; everything else goes two files at a time.
 status=0
-.venv/bin/python -m pytest -m "not trainer" --numprocesses 2 --dist loadfile || status=$?
+.venv/bin/python -m pytest -m "not trainer" --numprocesses 2 --dist loadfile --durations 25 || status=$?
 .venv/bin/python -m pytest -m trainer || status=$?
 exit "$status"

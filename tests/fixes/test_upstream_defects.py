@@ -85,10 +85,12 @@ print("FOUND" + json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found(run_python, tiny_model_dir, tmp_path_factory) -> dict:
+def found(run_warm_python, tiny_model_dir, tmp_path_factory) -> dict:
     metrics = tmp_path_factory.mktemp("logs") / "metrics.jsonl"
     metrics.write_text('{"step": 1, "data": {}}\n')
-    process = run_python(PROBE, str(tiny_model_dir), str(metrics), VERL_USE_EXTERNAL_PLUGINS="none")
+    process = run_warm_python(
+        PROBE, str(tiny_model_dir), str(metrics), VERL_USE_EXTERNAL_PLUGINS="none"
+    )
     [line] = [x for x in process.stdout.splitlines() if x.startswith("FOUND")] or [""]
     assert line, process.stderr[-3000:]
     return json.loads(line.removeprefix("FOUND"))

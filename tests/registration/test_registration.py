@@ -49,8 +49,8 @@ def test_entry_points_name_things_that_exist():
     assert callable(vllm.load())
 
 
-def test_a_run_that_does_not_ask_for_ovr_is_left_alone(run_python):
-    state = _state(run_python(STATE, "trainer.total_epochs=1"))
+def test_a_run_that_does_not_ask_for_ovr_is_left_alone(run_warm_python):
+    state = _state(run_warm_python(STATE, "trainer.total_epochs=1"))
     assert state["b1"] is False
     assert state["gloo"] is False
     assert state["platform"] == "cuda"
@@ -78,8 +78,8 @@ def test_registration_imports_next_to_nothing(run_python):
 
 
 @pytest.mark.parametrize(("argv", "platform"), [("+ovr=ppo_tiny", "cpu"), ("+ovr=ppo_7b", "cuda")])
-def test_a_run_that_asks_for_ovr_gets_it(run_python, argv, platform):
-    state = _state(run_python(STATE, argv))
+def test_a_run_that_asks_for_ovr_gets_it(run_warm_python, argv, platform):
+    state = _state(run_warm_python(STATE, argv))
     assert state["b1"] is True
     assert state["platform"] == platform
     assert state["gloo"] is (platform == "cpu")
@@ -89,14 +89,14 @@ def test_a_run_that_asks_for_ovr_gets_it(run_python, argv, platform):
         assert "cpu" in state["engines"][model_type]
 
 
-def test_a_worker_learns_it_from_the_environment(run_python):
-    state = _state(run_python(STATE, OVR_RECIPE="ppo_tiny", VERL_PLATFORM="cpu"))
+def test_a_worker_learns_it_from_the_environment(run_warm_python):
+    state = _state(run_warm_python(STATE, OVR_RECIPE="ppo_tiny", VERL_PLATFORM="cpu"))
     assert state["b1"] is True
     assert state["platform"] == "cpu"
 
 
-def test_another_platform_that_is_asked_for_wins(run_python):
-    state = _state(run_python(STATE, "+ovr=ppo_tiny", VERL_PLATFORM="nvidia"))
+def test_another_platform_that_is_asked_for_wins(run_warm_python):
+    state = _state(run_warm_python(STATE, "+ovr=ppo_tiny", VERL_PLATFORM="nvidia"))
     assert state["platform"] == "cuda"
 
 
@@ -105,9 +105,9 @@ def _break_wrapt(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def test_a_broken_install_stops_a_run_that_asks_for_ovr(run_python, tmp_path):
+def test_a_broken_install_stops_a_run_that_asks_for_ovr(run_warm_python, tmp_path):
     code = "import verl; print('the run goes on')"
-    process = run_python(code, "+ovr=ppo_7b", **_break_wrapt(tmp_path))
+    process = run_warm_python(code, "+ovr=ppo_7b", **_break_wrapt(tmp_path))
     assert process.returncode == 1
     assert "the run goes on" not in process.stdout
     assert "ovr-plugin could not be loaded" in process.stderr
@@ -115,18 +115,18 @@ def test_a_broken_install_stops_a_run_that_asks_for_ovr(run_python, tmp_path):
     assert "ovr doctor" in process.stderr
 
 
-def test_a_broken_install_leaves_other_runs_alone(run_python, tmp_path):
-    process = run_python("import verl; print('the run goes on')", **_break_wrapt(tmp_path))
+def test_a_broken_install_leaves_other_runs_alone(run_warm_python, tmp_path):
+    process = run_warm_python("import verl; print('the run goes on')", **_break_wrapt(tmp_path))
     assert "the run goes on" in process.stdout, process.stderr[-2000:]
 
 
-def test_an_unsupported_verl_stops_the_run(run_python, tmp_path):
+def test_an_unsupported_verl_stops_the_run(run_warm_python, tmp_path):
     code = (
         "import importlib.metadata as metadata; real = metadata.version\n"
         "metadata.version = lambda name: '0.8.0' if name == 'verl' else real(name)\n"
         "import verl; print('the run goes on')"
     )
-    process = run_python(code, "+ovr=ppo_7b")
+    process = run_warm_python(code, "+ovr=ppo_7b")
     assert process.returncode == 1
     assert "0.8.0 is installed" in process.stderr
     assert "pip install 'verl==0.9.1'" in process.stderr
@@ -135,18 +135,18 @@ def test_an_unsupported_verl_stops_the_run(run_python, tmp_path):
 @pytest.mark.parametrize(
     ("visible", "ray_counts", "torch_sees"), [("", 16, 0), ("3", 1, 0)], ids=["hidden", "chosen"]
 )
-def test_rays_slots_survive_hidden_gpus(run_python, visible, ray_counts, torch_sees):
+def test_rays_slots_survive_hidden_gpus(run_warm_python, visible, ray_counts, torch_sees):
     code = (
         "import verl, torch\n"
         "from ray._private.accelerators.nvidia_gpu import NvidiaGPUAcceleratorManager as manager\n"
         "ids = manager.get_current_process_visible_accelerator_ids()\n"
         "print('STATE' + __import__('json').dumps([len(ids), torch.cuda.device_count()]))"
     )
-    state = _state(run_python(code, "+ovr=ppo_tiny", CUDA_VISIBLE_DEVICES=visible))
+    state = _state(run_warm_python(code, "+ovr=ppo_tiny", CUDA_VISIBLE_DEVICES=visible))
     assert state == [ray_counts, torch_sees]
 
 
-def test_a_config_of_ours_is_request_enough(run_python):
+def test_a_config_of_ours_is_request_enough(run_warm_python):
     """A worker without command line or variable, on an existing Ray cluster say, unpickles it."""
     code = (
         "import json, pickle, sys, verl, verl.workers.engine\n"
@@ -159,4 +159,7 @@ def test_a_config_of_ours_is_request_enough(run_python):
     from ovr_plugin.trainer.engine_config import OVREngineConfig
 
     pickled = pickle.dumps(OVREngineConfig(strategy="fsdp2")).hex()
-    assert _state(run_python(code, pickled)) == ["OVREngineWithLMHead", "OVREngineWithValueHead"]
+    assert _state(run_warm_python(code, pickled)) == [
+        "OVREngineWithLMHead",
+        "OVREngineWithValueHead",
+    ]
