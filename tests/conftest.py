@@ -70,18 +70,24 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def run_warm_python() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run code in a fork of a process that has imported what is slow, and neither verl nor ours."""
+def warm_python() -> str:
+    """A Python whose processes have imported what is slow already, and neither verl nor ours."""
     from ovr_plugin.platform import fork_server
 
     modules = ["torch._dynamo", "tensordict", "datasets", "transformers.processing_utils", "hydra"]
     program = str(fork_server.start(modules))
     os.environ.pop(fork_server.PYTHON_VARIABLE)  # not what a trainer of the tests is to find
-    return runner(program)
+    return program
+
+
+@pytest.fixture(scope="session")
+def run_warm_python(warm_python: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run code in such a Python; see ``runner``."""
+    return runner(warm_python)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever starts processes through these fixtures is no quick unit test."""
     for item in items:
-        if {"run_python", "run_warm_python", "steps"} & set(getattr(item, "fixturenames", ())):
+        if {"run_python", "warm_python", "steps"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)

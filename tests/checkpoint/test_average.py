@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -175,7 +174,7 @@ def test_old_and_new_names_of_a_weight_are_one(tiny_model_dir):
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_model_dir, tmp_path_factory):
+def trained(warm_python, tiny_model_dir, tmp_path_factory):
     """Four checkpoints of one model with unlike weights: 1 rank, 2, 4 as 2 x 2, and HF."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -193,11 +192,16 @@ def trained(tiny_model_dir, tmp_path_factory):
         folders.append((source, root / f"global_step_{number}" if n_ranks else source))
         if n_ranks:
             command = [
-                *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+                *(warm_python, "-m", "torch.distributed.run", "--standalone"),
                 *(f"--nproc_per_node={n_ranks}", str(SCRIPT)),
                 *(str(source), str(folders[-1][1]), str(n_replicas)),
             ]
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "VERL_USE_EXTERNAL_PLUGINS": "none"}
+            env = {
+                **os.environ,
+                "PYTHON_EXEC": warm_python,
+                "OMP_NUM_THREADS": "1",
+                "VERL_USE_EXTERNAL_PLUGINS": "none",
+            }
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180)
             assert done.returncode == 0, done.stderr[-3000:]
     return folders

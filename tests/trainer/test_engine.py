@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,16 +19,21 @@ SCRIPT = Path(__file__).with_name("engine_ranks.py")
 
 
 @pytest.fixture(scope="module")
-def steps(tiny_model_dir, tmp_path_factory) -> dict:
+def steps(warm_python, tiny_model_dir, tmp_path_factory) -> dict:
     """(run, number of ranks) -> (report, weights after one optimizer step)."""
     folder = tmp_path_factory.mktemp("steps")
     for n_ranks in (1, 2):
         command = [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *(warm_python, "-m", "torch.distributed.run", "--standalone"),
             f"--nproc_per_node={n_ranks}",
             *(str(SCRIPT), str(tiny_model_dir), str(folder)),
         ]
-        environment = {**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "VERL_PLATFORM": "cpu",
+            "PYTHON_EXEC": warm_python,
+            "OMP_NUM_THREADS": "1",
+        }
         process = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=300
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -149,7 +148,7 @@ def from_scratch(rows, tiny_model_dir, critic_dir):
 
 
 @pytest.fixture(scope="module")
-def verls(from_scratch, rows, tiny_model_dir, critic_dir, tmp_path_factory):
+def verls(warm_python, from_scratch, rows, tiny_model_dir, critic_dir, tmp_path_factory):
     """The same through veRL's engines; the rows are complete once ``from_scratch`` is."""
     folder = tmp_path_factory.mktemp("gradients")
     items = [
@@ -170,11 +169,16 @@ def verls(from_scratch, rows, tiny_model_dir, critic_dir, tmp_path_factory):
     ]
     torch.save(items, folder / "rows.pt")
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"),
+        *(warm_python, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"),
         *(str(SCRIPT), str(tiny_model_dir), str(critic_dir)),
         *(str(folder / "rows.pt"), str(folder / "out.pt")),
     ]
-    environment = {**os.environ, "VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "VERL_PLATFORM": "cpu",
+        "PYTHON_EXEC": warm_python,
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     return torch.load(folder / "out.pt", weights_only=True)
