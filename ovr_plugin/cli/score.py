@@ -59,7 +59,7 @@ def score(
 ) -> None:
     """Grade files of responses as the reward does: accuracy by source, outcomes, disagreements.
 
-    ovr score runs/eval/*/graded.jsonl
+    ovr score runs/x/eval/*/*/graded.jsonl
 
     ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
 
