@@ -86,7 +86,7 @@ class ChartView {
     this.axes(svg, box, x, y, whole, ticks(y0, y1, 4));
     for (const [at, label] of this.chart.marks) if (at >= x0 && at <= x1) svg.append(
       make("line", { class: "mark", x1: x(at), x2: x(at), y1: box.top, y2: box.height - box.bottom }),
-      make("text", { x: x(at) + 3, y: box.top + 9 }, label));
+      make("text", x(at) < box.width - 60 ? { x: x(at) + 3, y: box.top + 9 } : { x: x(at) - 3, y: box.top + 9, "text-anchor": "end" }, label));
     for (const series of shown) {
       if (series.base || series.low.length) {
         const low = series.base || series.low, high = series.base ? series.y : series.high;
