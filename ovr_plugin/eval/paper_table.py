@@ -76,7 +76,8 @@ def interval(estimate: dict[str, Any] | None) -> str:
 
 def measured_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row for each benchmark: what became of its responses, and what they took."""
-    return [_measured(result) for result in results]
+    known = {result["benchmark"]: result for result in results}
+    return [_measured(known[name]) for _, names in sections(known) for name in names]
 
 
 def _measured(result: dict[str, Any]) -> tuple[str, ...]:

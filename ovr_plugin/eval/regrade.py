@@ -27,7 +27,7 @@ from ovr_plugin.reward.settings import Settings
 
 CHUNK_ROWS = 256
 CHUNK_CHARS = 4_000_000  # long reasoning fills a chunk with fewer rows
-THREADS = 4  # chunks at a time: while one waits for algebra, the text of another is read
+THREADS = 2  # chunks at a time: while one waits for algebra, the text of another is read
 CHUNKS_AHEAD = 12  # done and waiting for a slow answer before them, which may take seconds
 TASK_CHUNKS = 8  # that a process gets at once
 CORES_A_PROCESS = (

@@ -134,7 +134,8 @@ def protocol(results: Sequence[dict[str, Any]]) -> str:
     keys = dict.fromkeys(PROTOCOL) | dict.fromkeys(key for r in results for key in r["settings"])
     told = []
     for key in keys:
-        values = {str(found["settings"].get(key)) for found in results}
-        if key not in UNTOLD and (key in PROTOCOL or values != {"None"}):
+        found = [result["settings"].get(key) for result in results]
+        values = {"not set" if value is None else str(value) for value in found}
+        if key not in UNTOLD and (key in PROTOCOL or values != {"not set"}):
             told.append(f"{key} {values.pop() if len(values) == 1 else 'varies'}")
     return ", ".join(told)

@@ -45,6 +45,13 @@ def test_broken_files_cost_themselves_and_are_named(tmp_path):
     (root / "logs" / "ppo_002.jsonl").write_text('{"step": 5, "data": {"a": 1}}\nrubbish\n{}\n')
     with (root / "rollouts" / "2.jsonl").open("a") as file:
         file.write('[]\n{"response": 3}\nrubbish\n')
+    for name, text in (("one", '{"checkpoints": [{"name": "x"}]}'), ("two", "[]"), ("three", "{")):
+        path = tmp_path / name / "behaviours" / "summary.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        broken, [other] = charts(make_run(tmp_path / name))
+        assert "fig5a_vision" not in broken
+        assert ["summary.json" in note for note in other.notes] == [name != "two"]
     (root / "rollouts" / "notes.jsonl").write_text("not a step\n")
     found, [run] = charts(root)
     assert found["fig3b_reward"].series[0].x == [1, 2, 3, 4]

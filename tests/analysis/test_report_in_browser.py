@@ -7,9 +7,12 @@ import os
 
 import browser as browsers
 import pytest
+from fake_server import completion, fake_server
 from made_runs import make_run, rollout, start
+from typer.testing import CliRunner
 
-from ovr_plugin.data.files import write_parquet
+from ovr_plugin.cli import app
+from ovr_plugin.data.files import write_jsonl, write_parquet
 from ovr_plugin.data.sample import Sample
 from ovr_plugin.data.toy import toy_rows
 
@@ -116,6 +119,41 @@ def test_rollouts_are_found_by_source_outcome_iteration_and_words(chromium, host
     assert len(matches(words="PLAIN Words")) == 24
     assert matches(words="not in any text") == []
     assert [row[1] for row in matches(order="latest first")][:5] == [12] * 5
+
+
+@pytest.mark.process
+def test_scores_are_in_a_table_and_how_they_were_measured_by_checkpoint(chromium, tmp_path):
+    """Two checkpoints of two answers, as `ovr eval` leaves them; a name that is markup."""
+    for name, text in (("base", "no idea"), ("ppo_2<b>", r"\boxed{2}")):
+        evaluated(tmp_path / "run" / "eval" / name, tmp_path / "data", text)
+    assert start(tmp_path / "run", "--no-figures").exit_code == 0
+    for width in (1280, 390):
+        chromium.window(width, 900)
+        chromium.open(tmp_path / "run" / "report.html")
+        run = chromium.run
+        texts = "[...document.querySelectorAll('#scores tbody tr:nth-child(2) td b')]"
+        assert run(f"{texts}.map((cell) => cell.textContent)") == ["0.0", "50.0"]
+        assert run("document.documentElement.scrollWidth") <= width
+        assert run("document.querySelectorAll('#chart-fig4_math500 circle').length") == 2
+        assert run("document.querySelectorAll('#results h2 b, #scores th b').length") == 0
+        measured = (
+            "[...document.querySelectorAll('#measured tbody td')].map((cell) => cell.textContent)"
+        )
+        assert run(measured)[:3] == ["2", "0.0 %", "0.0 %"]
+        run("document.getElementById('checkpoint').value = '0'")
+        run("document.getElementById('checkpoint').dispatchEvent(new Event('input'))")
+        assert run(measured)[:3] == ["2", "0.0 %", "100.0 %"], "it had no answer"
+        assert "temperature 1.0" in run("document.getElementById('protocol').textContent")
+
+
+def evaluated(out, data, text):
+    """Two sums, of which 2 answers one."""
+    rows = [{"problem": f"What is {i} + 1?", "answer": str(i + 1)} for i in (1, 2)]
+    write_jsonl(data / "math500" / "test.jsonl", rows)
+    with fake_server([(200, completion(text))]) as server:
+        command = ["eval", "math500", "--url", server.url, "--data", str(data), "--out", str(out)]
+        ran = CliRunner().invoke(app, command)
+    assert ran.exit_code == 0, ran.output
 
 
 @pytest.mark.process

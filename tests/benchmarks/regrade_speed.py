@@ -1,6 +1,6 @@
 r"""`ovr score` on a large file: rows a second on all cores, beside the grader called directly.
 
-usage: flock /tmp/heavy.lock python tests/benchmarks/regrade_speed.py [--rows 100000] [--kb 4] [--rounds 3]
+usage: python tests/benchmarks/regrade_speed.py [--rows 100000] [--kb 4] [--rounds 3]
 
 Rows are the labelled cases beside the checkout (``../shared/cases``), over and over, each behind so
 many kilobytes of reasoning. The grader alone is `grade_batch` in one process with its own workers.

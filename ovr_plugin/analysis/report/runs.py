@@ -95,7 +95,7 @@ def read_run(root: str | Path, name: str | None = None) -> Run:
         warnings.simplefilter("always")
         run.records = _records(run)
         run.evaluations = [*read_evaluations(run), *validations(run)]
-        run.behaviours = run.read_json(root / "behaviours" / "summary.json")
+        run.behaviours = _behaviours(run, root / "behaviours" / "summary.json")
         run.rollout_files = _rollout_files(root / "rollouts")
     run.notes += [str(warning.message) for warning in caught]
     if not (run.records or run.rollout_files or run.evaluations or run.behaviours):
@@ -167,6 +167,24 @@ def _scalar(value: Any) -> float | None:
     if value.HasField("tensor") and len(value.tensor.float_val) == 1:
         return float(value.tensor.float_val[0])
     return None
+
+
+def _behaviours(run: Run, path: Path) -> dict[str, Any] | None:
+    """The summary of `ovr behaviours`; None, and a note, where it is none."""
+    summary = run.read_json(path)
+    try:
+        for each in (summary or {}).get("checkpoints", []):
+            detected = each.get("judge") or each["keywords"]
+            (
+                str(each["name"]),
+                int(each["step"]),
+                dict(detected["behaviours"]),
+                dict(detected["btr"]),
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        run.notes.append(f"{path}: no summary of ovr behaviours: {error!r}")
+        return None
+    return summary
 
 
 def _rollout_files(folder: Path) -> list[tuple[int, Path]]:
