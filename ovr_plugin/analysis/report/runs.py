@@ -173,7 +173,7 @@ def _behaviours(run: Run, path: Path) -> dict[str, Any] | None:
     """The summary of `ovr behaviours`; None, and a note, where it is none."""
     summary = run.read_json(path)
     try:
-        for each in (summary or {}).get("checkpoints", []):
+        for each in [] if summary is None else summary["checkpoints"]:
             detected = each.get("judge") or each["keywords"]
             (
                 str(each["name"]),
