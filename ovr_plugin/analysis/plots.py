@@ -124,7 +124,7 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
 
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    {"line": _lines, "area": _areas, "bar": _bars}[chart.kind](axes, chart)
+    {"line": _lines, "area": _areas, "bar": _bars, "steps": _steps}[chart.kind](axes, chart)
     axes.set(title=plain(chart.title), xlabel=chart.x_label, ylabel=chart.y_label)
     if chart.percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
@@ -184,6 +184,13 @@ def _lines(axes: Any, chart: Chart) -> None:
         if series.low:
             low, high = _numbers(series.low), _numbers(series.high)
             axes.fill_between(series.x, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _steps(axes: Any, chart: Chart) -> None:
+    for series, colour, dash in _styles(chart):
+        y, label = _numbers(series.y), _label(chart, series)
+        axes.plot(series.x, y, color=colour, linestyle=dash, label=label, drawstyle="steps-post")
+        axes.fill_between(series.x, y, step="post", color=colour, alpha=0.15, linewidth=0)
 
 
 def _areas(axes: Any, chart: Chart) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ovr_plugin.analysis.behaviours.responses import Response
 
 JUDGE, MORE = "The judge", "What is measured"
+IN_A_RUN = ("rollouts", "eval")  # folders of a run that hold responses
 SHOWN_CHECKPOINTS = 8  # on the console; the files hold all
 
 
@@ -27,7 +28,8 @@ def behaviours(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Responses as JSON Lines, such as rollout dumps; a folder is all of its files."
+            help="Responses as JSON Lines: rollout dumps, graded.jsonl of ovr eval; a folder is "
+            "all of its files."
         ),
     ],
     judge: Annotated[
@@ -76,6 +78,8 @@ def behaviours(
     ] = None,
 ) -> None:
     """Count behaviours in responses, by keywords and by LLM judges, and their transfer to vision.
+
+    ovr behaviours runs/x/eval/*/mathvision_mini/graded.jsonl --judge MODEL --endpoint URL
 
     Replies of judges are kept: the same command goes on where it stopped, and asks nothing twice.
     Exit code 1 if the judge cannot be reached; what it said until then is kept.
@@ -302,6 +306,7 @@ def _plain(value: float | None, form: str = "{:.2f}") -> str:
 
 
 def _folder_of(file: Path) -> Path:
-    """``behaviours`` in the run that a dump belongs to, else beside the file."""
+    """``behaviours`` in the run that a dump or an evaluation belongs to, else beside the file."""
     folder = file if file.is_dir() else file.parent
-    return (folder.parent if folder.name == "rollouts" else folder) / "behaviours"
+    known = next((each for each in (folder, *folder.parents[:2]) if each.name in IN_A_RUN), None)
+    return (known.parent if known else folder) / "behaviours"

@@ -22,7 +22,10 @@ DATA_HELP = "Folder with a folder for each benchmark, as published. Without it: 
 
 def evaluate(
     names: Annotated[list[str], typer.Argument(help=NAMES_HELP)],
-    out: Annotated[Path, typer.Option(help="Folder of results; the same one goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of results, such as RUN/eval/ppo_300; the same one goes on."),
+    ],
     url: Annotated[
         str,
         typer.Option(help="Up to where /chat/completions begins.", rich_help_panel=MODEL),
@@ -73,8 +76,9 @@ def evaluate(
 
     vllm serve ovr-7b
 
-    ovr eval paper --data data --out runs/eval -n 4
+    ovr eval paper --data data --out runs/x/eval/ppo_300 -n 4
 
+    ovr report runs/x then shows the scores over its checkpoints (base, cold_start_900, ppo_300).
     The same command goes on where it was interrupted; a larger -n adds samples.
     Exit code 0: every sample was answered. 2: some were not; they are named, and
     asked again by the same command. 1: nothing can be asked, or nobody answers.
@@ -163,7 +167,7 @@ def _grade(run: Run, console: Console, code: int) -> None:
     from rich.console import Console as StandardOutput
 
     from ovr_plugin.data.files import read_jsonl
-    from ovr_plugin.eval.paper_table import console_table, notes
+    from ovr_plugin.eval.paper_table import console_tables, notes
     from ovr_plugin.eval.run import protocol
 
     with console.status("grading"):
@@ -171,7 +175,8 @@ def _grade(run: Run, console: Console, code: int) -> None:
     if not results:
         raise typer.Exit(code or 1)
     output = StandardOutput()
-    output.print(console_table(results, protocol(results)))
+    for table in console_tables(results, protocol(results)):
+        output.print(table, "")
     for note in notes(results):
         output.print(f"[dim]{note}[/dim]", highlight=False)
     output.print(f"[dim]{run.out}/table.md, and what is under it for each benchmark[/dim]")

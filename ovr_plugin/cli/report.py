@@ -45,6 +45,7 @@ def report(
     from ovr_plugin.analysis.plots import draw_charts
     from ovr_plugin.analysis.report.charts import PERCEPTION, charts_of
     from ovr_plugin.analysis.report.page import write_page
+    from ovr_plugin.analysis.report.rollouts import sample_rollouts
     from ovr_plugin.analysis.report.runs import distinct_names, read_run
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -53,20 +54,14 @@ def report(
         with console.status("reading metrics"):
             names = distinct_names(runs)
             read = [read_run(root, name) for root, name in zip(runs, names, strict=True)]
-            charts = charts_of(read, perception or PERCEPTION)
         with Progress(
             "reading rollouts", BarColumn(), MofNCompleteColumn(), console=console, transient=True
         ) as bar:
             task = bar.add_task("", total=sum(len(run.rollout_files) for run in read))
-            write_page(
-                page,
-                read,
-                charts,
-                rollouts,
-                data or [],
-                int(picture_mb * 1e6),
-                on_file=lambda: bar.advance(task),
-            )
+            sampled = sample_rollouts(read, rollouts, on_file=lambda: bar.advance(task))
+        with console.status("writing the page"):
+            charts = charts_of(read, sampled.rollouts, perception or PERCEPTION)
+            write_page(page, read, charts, sampled, data or [], int(picture_mb * 1e6))
         drawn = []
         if not no_figures:
             with console.status("drawing figures"):

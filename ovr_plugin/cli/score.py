@@ -54,12 +54,12 @@ def score(
     unboxed: Unboxed = False,
     processes: Annotated[
         int | None,
-        typer.Option(help="By default one a core.", min=1, rich_help_panel=HOW),
+        typer.Option(help="By default one for every four cores.", min=1, rich_help_panel=HOW),
     ] = None,
 ) -> None:
     """Grade files of responses as the reward does: accuracy by source, outcomes, disagreements.
 
-    ovr score runs/eval/*/graded.jsonl
+    ovr score runs/x/eval/*/*/graded.jsonl
 
     ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
 

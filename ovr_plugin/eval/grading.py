@@ -41,10 +41,10 @@ class Graded:
 def grade_responses(questions: Questions, responses: Path, n: int, out: Path) -> list[Graded]:
     """Grade the first ``n`` samples of every item, and write a line for each to ``out``.
 
-    The lines have what `ovr score` and the report of a run read: response, reference, outcome.
+    The lines have what `ovr score` and `ovr behaviours` read: question, response, reference.
     """
-    # Neither prompt nor pictures are needed any more: this fits into memory.
-    items = {item.id: _without_prompt(item) for item in questions.items()}
+    # Pictures are not needed any more: this fits into memory.
+    items = {item.id: _without_pictures(item) for item in questions.items()}
     wanted = (
         line for line in read_results(responses) if line["item"] in items and line["sample"] < n
     )
@@ -57,8 +57,8 @@ def grade_responses(questions: Questions, responses: Path, n: int, out: Path) ->
     return graded
 
 
-def _without_prompt(item: Item) -> Item:
-    return replace(item, sample=replace(item.sample, prompt=[], images=[]))
+def _without_pictures(item: Item) -> Item:
+    return replace(item, sample=replace(item.sample, images=[]))
 
 
 def _graded(items: dict[str, Item], lines: Sequence[dict[str, Any]]) -> Iterator[Graded]:
@@ -95,6 +95,7 @@ def _line(graded: Graded, line: dict[str, Any]) -> dict[str, Any]:
         "item": graded.item.id,
         "sample": graded.sample,
         "data_source": sample.data_source,
+        "question": "\n".join(message["content"] for message in sample.prompt),
         "response": line["response"],
         "reference": sample.ground_truth,
         "choices": sample.choices or None,

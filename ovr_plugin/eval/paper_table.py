@@ -1,8 +1,8 @@
-"""Results in the layout of the paper's tables, the paper's scores beside ours."""
+"""Results in the layout of the paper's tables, the paper's scores beside ours; what they took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ovr_plugin.eval.benchmark import TABLES
@@ -12,21 +12,34 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SECTIONS = {"language reasoning": TEXT, "visual reasoning": VISUAL, "perception": PERCEPTION}
+UNGRADED = ("bad_reference", "timeout", "too_long", "error")
 HEADER = ("benchmark", "Qwen2.5-VL-7B", "cold start", "OVR-7B", "ours", "95 % interval", "samples")
+
+MEASURED = (
+    *("benchmark", "responses", "truncated", "no answer", "not graded"),
+    *("tokens", "p95", "seconds", "tokens/s"),
+)
 
 
 def rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row for each score of the paper, or for a benchmark without one; sections between."""
     known = {result["benchmark"]: result for result in results}
     found: list[tuple[str, ...]] = []
-    others = [name for name in known if not any(name in names for names in SECTIONS.values())]
-    for section, names in {**SECTIONS, "not in the paper": others}.items():
-        present = [known[name] for name in names if name in known]
-        if present:
-            found.append((section,))
-        for result in present:
-            found += _rows_of(result)
+    for section, names in sections(known):
+        found.append((section,))
+        for name in names:
+            found += _rows_of(known[name])
     return found
+
+
+def sections(names: Collection[str]) -> list[tuple[str, list[str]]]:
+    """The benchmarks under the paper's sections and in its order; sections without one left out."""
+    others = [name for name in names if not any(name in known for known in SECTIONS.values())]
+    found = [
+        (section, [name for name in known if name in names])
+        for section, known in {**SECTIONS, "not in the paper": others}.items()
+    ]
+    return [(section, present) for section, present in found if present]
 
 
 def _rows_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -40,23 +53,50 @@ def _rows_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
         found.append(
             (
                 title + mark,
-                *(_number(paper.get(key)) for key in ("base", "cold_start", "ovr")),
-                _number(ours and ours["value"]),
-                _interval(ours),
+                *(number(paper.get(key)) for key in ("base", "cold_start", "ovr")),
+                number(ours and ours["value"]),
+                interval(ours),
                 f"{result['n_items']} x {result['n_samples']}{missing}",
             )
         )
     return found
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A score with one decimal, - for none."""
     return "-" if value is None else f"{value:.1f}"
 
 
-def _interval(estimate: dict[str, Any] | None) -> str:
+def interval(estimate: dict[str, Any] | None) -> str:
+    """An estimate's interval, - for none."""
     if not estimate or estimate["low"] is None:
         return "-"
     return f"{estimate['low']:.1f} to {estimate['high']:.1f}"
+
+
+def measured_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """One row for each benchmark: what became of its responses, and what they took."""
+    known = {result["benchmark"]: result for result in results}
+    return [_measured(known[name]) for _, names in sections(known) for name in names]
+
+
+def _measured(result: dict[str, Any]) -> tuple[str, ...]:
+    rates, tokens = result["rates"], result["tokens"] or {}
+    ran, seconds = result["throughput"], result["seconds"] or {}
+    shares = (rates.get("truncated", 0.0), rates.get("no_answer", 0.0))
+    rate = ran["response tokens"] / ran["wall seconds"] if ran.get("wall seconds") else None
+    return (
+        result["title"],
+        f"{result['n_items'] * result['n_samples'] - result['n_missing']:,}",
+        *(f"{share:.1f} %" for share in (*shares, sum(rates.get(name, 0.0) for name in UNGRADED))),
+        *(_whole(tokens.get(key)) for key in ("mean", "p95")),
+        number(seconds.get("mean")),
+        _whole(rate),
+    )
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
 
 
 def notes(results: Sequence[dict[str, Any]]) -> list[str]:
@@ -66,15 +106,6 @@ def notes(results: Sequence[dict[str, Any]]) -> list[str]:
         "averages of samples. Ours are averages of the samples named (avg@k)."
     ]
     found += [f"* {result['title']}: {result['note']}" for result in results if result["note"]]
-    for result in results:
-        rates = result["rates"]
-        told = [
-            f"{rates[name]:.1f} % {name}"
-            for name in ("truncated", "no_answer", "error", "timeout", "bad_reference")
-            if rates.get(name)
-        ]
-        if told:
-            found.append(f"{result['title']}: {', '.join(told)}")
     return found
 
 
@@ -83,6 +114,8 @@ def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
     lines = [f"Protocol: {protocol}", "", _line(HEADER), _line(["---"] * len(HEADER))]
     for row in rows(results):
         lines.append(_line([f"*{row[0]}*", *[""] * (len(HEADER) - 1)] if len(row) == 1 else row))
+    lines += ["", _line(MEASURED), _line(["---"] * len(MEASURED))]
+    lines += map(_line, measured_rows(results))
     lines += ["", *(f"- {note}" for note in notes(results))]
     return "\n".join(lines) + "\n"
 
@@ -91,16 +124,21 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def console_table(results: Sequence[dict[str, Any]], protocol: str) -> Table:
-    """Return the table for a terminal."""
+def console_tables(results: Sequence[dict[str, Any]], protocol: str) -> list[Table]:
+    """Return scores, and what they took, for a terminal."""
+    scores = _table(HEADER, f"Protocol: {protocol}")
+    for row in rows(results):
+        scores.add_row(*row, style="bold" if len(row) == 1 else None)
+    measured = _table(MEASURED, "Responses, with tokens and seconds of one")
+    for row in measured_rows(results):
+        measured.add_row(*row)
+    return [scores, measured]
+
+
+def _table(header: Sequence[str], title: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"Protocol: {protocol}", title_justify="left", box=None, pad_edge=False)
-    for column in HEADER:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in header:
         table.add_column(column, justify="left" if column == "benchmark" else "right")
-    for row in rows(results):
-        if len(row) == 1:
-            table.add_row(row[0], style="bold")
-        else:
-            table.add_row(*row)
     return table

@@ -1,16 +1,18 @@
 """A file of responses -> verdicts on all cores: JSON Lines, parquet or TSV, in the file's order.
 
-One process reads, as many as there are cores grade whole chunks, each with its own workers for
-algebra. Memory is bounded by the chunks under way, whatever the file's length. A row that cannot be
-read is a result like any other.
+Algebra takes most of the time, and its workers are processes anyway. So one process grades, several
+chunks at a time, that no slow answer leaves a worker idle; where there are many cores, as many as
+keep them busy, each with workers of its own. Memory is bounded by the chunks under way, whatever
+the file's length. A row that cannot be read is a result like any other.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -24,7 +26,13 @@ from ovr_plugin.reward.score import MAX_PRED_CHARS, grade_batch
 from ovr_plugin.reward.settings import Settings
 
 CHUNK_ROWS = 256
-CHUNKS_AHEAD = 2  # a core
+CHUNK_CHARS = 4_000_000  # long reasoning fills a chunk with fewer rows
+THREADS = 2  # chunks at a time: while one waits for algebra, the text of another is read
+CHUNKS_AHEAD = 12  # done and waiting for a slow answer before them, which may take seconds
+TASK_CHUNKS = 8  # that a process gets at once
+CORES_A_PROCESS = (
+    4  # of algebra for one of text; with less than two such groups one process will do
+)
 SPREADSHEETS = (".xlsx", ".xls")
 Record = tuple[int, dict[str, Any] | ValueError]
 
@@ -81,27 +89,75 @@ def regrade(how: Regrade, n_processes: int | None = None) -> Iterator[Verdict]:
         OSError: it cannot be opened.
     """
     records = read_records(how.file)
-    chunks = iter(lambda: list(islice(records, CHUNK_ROWS)), [])
-    n_processes = n_processes or n_cores()
-    first = list(islice(chunks, 2))
-    if n_processes == 1 or len(first) < 2:  # what one chunk holds is not worth processes
-        for chunk in chain(first, chunks):
-            yield from _graded(how, chunk)
+    n_processes = n_processes or max(1, n_cores() // CORES_A_PROCESS)
+    if how.settings.n_workers is None:  # or every process would start as many as it likes
+        n_workers = max(2, n_cores() // n_processes)
+        how = replace(how, settings=replace(how.settings, n_workers=n_workers))
+    if n_processes == 1:
+        yield from _graded_in_threads(how, records)
         return
-    if how.settings.n_workers is None:  # or every process would start as many as there are cores
-        how = replace(how, settings=replace(how.settings, n_workers=2))
+    tasks = _chunks(records, TASK_CHUNKS)
+    first = list(islice(tasks, 2))
+    if len(first) < 2:  # what one task holds is not worth processes
+        yield from _graded_in_threads(how, chain.from_iterable(first))
+        return
     with ProcessPoolExecutor(n_processes, get_context("spawn")) as processes:
-        waiting: deque[Future[list[Verdict]]] = deque()
-        try:
-            for chunk in chain(first, chunks):
-                waiting.append(processes.submit(_graded, how, chunk))
-                if len(waiting) > CHUNKS_AHEAD * n_processes:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        for verdicts in _in_order(processes, _graded_task, how, chain(first, tasks), n_processes):
+            yield from verdicts
+
+
+def _graded_task(how: Regrade, records: list[Record]) -> list[Verdict]:
+    return list(_graded_in_threads(how, records))
+
+
+def _graded_in_threads(how: Regrade, records: Iterable[Record]) -> Iterator[Verdict]:
+    chunks = _chunks(records)
+    with ThreadPoolExecutor(THREADS) as threads:
+        for verdicts in _in_order(threads, _graded, how, chunks, CHUNKS_AHEAD):
+            yield from verdicts
+
+
+def _chunks(records: Iterable[Record], n: int = 1) -> Iterator[list[Record]]:
+    """Group rows, as many as ``n`` chunks hold of rows and of text."""
+    chunk: list[Record] = []
+    n_chars = 0
+    for record in records:
+        chunk.append(record)
+        n_chars += _n_chars(record[1])
+        if len(chunk) >= n * CHUNK_ROWS or n_chars >= n * CHUNK_CHARS:
+            yield chunk
+            chunk, n_chars = [], 0
+    if chunk:
+        yield chunk
+
+
+def _n_chars(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_n_chars, value.values()))
+    return sum(map(_n_chars, value)) if isinstance(value, list) else 0
+
+
+def _in_order(
+    executor: Executor,
+    grade: Callable[[Regrade, list[Record]], list[Verdict]],
+    how: Regrade,
+    chunks: Iterable[list[Record]],
+    n_ahead: int,
+) -> Iterator[list[Verdict]]:
+    """Yield the chunks' verdicts in order; at most ``n_ahead`` are done before the next one."""
+    waiting: deque[Future[list[Verdict]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(executor.submit(grade, how, chunk))
+            if len(waiting) > n_ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def read_records(file: Path) -> Iterator[Record]:
@@ -127,13 +183,15 @@ def read_records(file: Path) -> Iterator[Record]:
 
 
 _pools: dict[Settings, Pool] = {}
+_pools_lock = threading.Lock()
 
 
 def _pool(settings: Settings) -> Pool:
     """One pool for each process and its settings."""
-    if settings not in _pools:
-        _pools[settings] = settings.make_pool()
-    return _pools[settings]
+    with _pools_lock:
+        if settings not in _pools:
+            _pools[settings] = settings.make_pool()
+        return _pools[settings]
 
 
 def _graded(how: Regrade, records: list[Record]) -> list[Verdict]:

@@ -27,6 +27,8 @@ from ovr_plugin.eval.responses import Asking, Questions, ask
 from ovr_plugin.eval.results import result
 
 N_EXAMPLES = 5
+PROTOCOL = ("model", "temperature", "top_p", "max_tokens", "seed", "n")
+UNTOLD = ("benchmark", "version")  # of settings: every result has its own
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,11 @@ def bad_rows(questions: Questions) -> str:
 
 def protocol(results: Sequence[dict[str, Any]]) -> str:
     """Say in a line how the results were sampled, where they agree on it."""
-    keys = ("model", "temperature", "top_p", "max_tokens", "seed", "n")
+    keys = dict.fromkeys(PROTOCOL) | dict.fromkeys(key for r in results for key in r["settings"])
     told = []
     for key in keys:
-        values = {str(found["settings"].get(key)) for found in results}
-        told.append(f"{key} {values.pop() if len(values) == 1 else 'varies'}")
+        found = [result["settings"].get(key) for result in results]
+        values = {"not set" if value is None else str(value) for value in found}
+        if key not in UNTOLD and (key in PROTOCOL or values != {"not set"}):
+            told.append(f"{key} {values.pop() if len(values) == 1 else 'varies'}")
     return ", ".join(told)

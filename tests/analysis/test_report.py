@@ -1,81 +1,16 @@
-"""The report: what it reads and leaves out, and, in a real browser, what a person sees."""
+"""The report: what it reads, what it leaves out, and the files it writes."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-import os
-import re
+import random
 
-import browser as browsers
-import pytest
+from made_runs import charts, embedded, make_run, rollout, start
 from typer.testing import CliRunner
 
-from ovr_plugin.analysis.report.charts import charts_of
 from ovr_plugin.analysis.report.rollouts import pack_rollouts, sample_rollouts, shortened
 from ovr_plugin.analysis.report.runs import distinct_names, read_run
 from ovr_plugin.cli import app
-from ovr_plugin.data.files import write_json, write_jsonl, write_parquet
-from ovr_plugin.data.sample import Sample
-from ovr_plugin.data.toy import toy_rows
-from ovr_plugin.trainer.rollouts import Rollout, rollout_metrics
-
-HOSTILE = (
-    "</script><script>document.title='owned'</script>",
-    "<img src=x onerror=\"document.title='owned'\">",
-    "<!-- <script> @@SCRIPT@@ @@DATA@@",
-    "\x00\x1b[31m \u202e \ud800 \U0001f600 ]]> &lt;b&gt; $x_1^2$",
-)
-
-
-def rollout(step, number, response="It is \\boxed{1}", **fields):
-    given = {
-        "step": step,
-        "key": f"{number // 2:03d}_{number % 2}_0",
-        "data_source": "toy",
-        "modality": "text",
-        "row_id": f"toy#{number // 2}",
-        "prompt": "question",
-        "response": response,
-        "reference": "1",
-        "answer": "1",
-        "outcome": "correct" if number % 2 else "wrong",
-        "score": float(number % 2),
-        "truncated": False,
-        "n_prompt_tokens": 3,
-        "n_response_tokens": 10 + step,
-    }
-    return Rollout(**{**given, **fields})
-
-
-def make_run(root, n_steps=4, rollouts=lambda step: [rollout(step, i) for i in range(6)]):
-    """A run as the trainers leave it, the metrics made by the trainer's own function."""
-    metrics = []
-    for step in range(1, n_steps + 1):
-        made = rollouts(step)
-        write_jsonl(root / "rollouts" / f"{step}.jsonl", [each.to_record() for each in made])
-        limit = {"ovr/response_limit": 24576 if step < 3 else 32768}
-        metrics.append({"step": step, "data": {**rollout_metrics(made), **limit}})
-    write_jsonl(root / "logs" / "ppo_001.jsonl", metrics)
-    losses = [{"step": step, "data": {"train/loss": 1 / step}} for step in (1, 2, 3)]
-    write_jsonl(root / "logs" / "cold_start_001.jsonl", losses)
-    return root
-
-
-def start(*arguments):
-    return CliRunner().invoke(app, ["report", *map(str, arguments)], env={"COLUMNS": "300"})
-
-
-def embedded(page, name="data"):
-    text = page.read_text(encoding="utf-8")
-    [found] = re.findall(rf'<script type="application/octet-stream" id="{name}">([^<]*)<', text)
-    return json.loads(gzip.decompress(base64.b64decode(found)))
-
-
-def charts(*roots):
-    runs = [read_run(root) for root in roots]
-    return {chart.id: chart for chart in charts_of(runs)}, runs
+from ovr_plugin.data.files import write_jsonl
 
 
 def test_the_curves_are_what_was_logged(tmp_path):
@@ -108,17 +43,21 @@ def test_a_run_in_progress_is_shown_as_far_as_it_is(tmp_path):
 def test_broken_files_cost_themselves_and_are_named(tmp_path):
     root = make_run(tmp_path / "run")
     (root / "logs" / "ppo_002.jsonl").write_text('{"step": 5, "data": {"a": 1}}\nrubbish\n{}\n')
-    (root / "eval").mkdir()
-    (root / "eval" / "x.json").write_text("{")
-    write_json(root / "eval" / "y.json", {"benchmark": "y", "score": "high"})
     with (root / "rollouts" / "2.jsonl").open("a") as file:
         file.write('[]\n{"response": 3}\nrubbish\n')
+    for name, text in (("one", '{"checkpoints": [{"name": "x"}]}'), ("two", "[]"), ("three", "{")):
+        path = tmp_path / name / "behaviours" / "summary.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        broken, [other] = charts(make_run(tmp_path / name))
+        assert "fig5a_vision" not in broken
+        assert ["summary.json" in note for note in other.notes] == [True]
     (root / "rollouts" / "notes.jsonl").write_text("not a step\n")
     found, [run] = charts(root)
     assert found["fig3b_reward"].series[0].x == [1, 2, 3, 4]
     assert len(sample_rollouts([run], 1000).rollouts) == 24
     said = " ".join(run.notes)
-    for words in ("ppo_002.jsonl", "x.json", "y.json", "3 sampled lines are no rollouts"):
+    for words in ("ppo_002.jsonl", "3 sampled lines are no rollouts"):
         assert words in said
 
 
@@ -154,24 +93,45 @@ def test_event_files_fill_in_for_logs(tmp_path):
     assert found["fig3b_reward"].series[0].y == [0.5]
 
 
-def test_benchmarks_over_both_stages(tmp_path):
-    root = make_run(tmp_path / "run")
-    result = {"benchmark": "math500", "score": 0.5, "stage": "cold_start", "step": 3}
-    write_json(root / "eval" / "a.json", {"results": [result]})
-    write_json(root / "eval" / "b.json", {**result, "stage": "ppo", "step": 2, "score": 0.75})
-    found, _ = charts(root)
-    [chart] = [chart for chart in found.values() if chart.section == "benchmarks"]
-    assert (chart.series[0].x, chart.series[0].y) == ([3, 5], [0.5, 0.75])
-    assert chart.marks == [(3, "PPO")]
-
-
 def test_behaviours_are_those_that_were_counted(tmp_path):
     root = make_run(tmp_path / "run")
     assert CliRunner().invoke(app, ["behaviours", str(root / "rollouts")]).exit_code == 0
     found, _ = charts(root)
     assert {series.name for series in found["fig5a_vision"].series} >= {"visual reflection"}
-    assert found["fig5a_vision"].series[0].x == [1, 2, 3, 4]
+    assert found["fig5a_vision"].series[0].x == [4, 5, 6, 7], "behind the cold start's three steps"
+    assert found["fig5a_vision"].marks == [(3, "PPO")]
     assert found["fig5b_transfer"].series[0].y == [None] * 4, "0 / 0 is undefined"
+
+
+def test_behaviours_of_unknown_stages_are_in_the_order_of_their_files(tmp_path):
+    root = make_run(tmp_path / "run")
+    for name in ("early_10", "late_20"):
+        write_jsonl(root / "eval" / f"{name}.jsonl", [{"question": "?", "response": "No."}])
+    assert CliRunner().invoke(app, ["behaviours", str(root / "eval")]).exit_code == 0
+    found, _ = charts(root)
+    assert found["fig5a_vision"].series[0].x == [1, 2]
+    assert found["fig5a_vision"].marks == []
+
+
+def test_lengths_of_right_and_wrong_answers_add_up_to_all(tmp_path):
+    """Of the last of four iterations, right answers have 200 tokens and wrong ones 1000 or 1001."""
+
+    def rollouts(step):
+        tokens = {0: 1000, 1: 200, 2: 1001, 3: 200} if step == 4 else dict.fromkeys(range(4), 5000)
+        return [rollout(step, i, n_response_tokens=tokens[i]) for i in range(4)]
+
+    found, _ = charts(make_run(tmp_path / "run", rollouts=rollouts))
+    right, wrong = found["lengths_0"].series
+    assert (right.name, wrong.name) == ("right", "wrong")
+    width = right.x[1]
+    in_bin = {
+        series.name: {x: y for x, y in zip(series.x[:-1], series.y[:-1], strict=True) if y}
+        for series in (right, wrong)
+    }
+    assert in_bin == {"right": {200 // width * width: 0.5}, "wrong": {1000 // width * width: 0.5}}
+    assert right.x[-1] > 1001
+    assert len(right.x) <= 41
+    assert found["lengths_0"].marks == [(32768, "limit")]
 
 
 def test_perception_alone(tmp_path):
@@ -203,8 +163,6 @@ def test_a_sample_is_spread_over_iterations_and_keeps_samples_of_a_prompt_togeth
 
 
 def test_texts_lose_their_middle_until_they_fit(tmp_path):
-    import random
-
     rng = random.Random(0)
     long = ["".join(rng.choices("abcdefghij ", k=20_000)) for _ in range(40)]
     root = make_run(
@@ -247,122 +205,3 @@ def test_nothing_to_show_is_said(tmp_path):
     assert "nothing to show: no metrics" in result.output
     assert start(tmp_path / "gone").exit_code == 2
     assert "no such folder" in start(tmp_path / "gone").output
-
-
-# In the browser
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    executable = browsers.find()
-    if executable is None:
-        pytest.skip("no chromium on the PATH (Debian: apt-get install chromium)")
-    with browsers.browser(executable) as page:
-        yield page
-
-
-@pytest.fixture(scope="module")
-def hostile_page(tmp_path_factory):
-    """Two runs with pictures; every text of a rollout, and the source's name, is hostile."""
-    folder = tmp_path_factory.mktemp("hostile")
-    rows = [row for row in toy_rows(8) if row.images]
-
-    def rollouts(step):
-        made = [
-            rollout(
-                step,
-                number,
-                response=text,
-                prompt=text,
-                reference=text,
-                answer=text,
-                outcome=("wrong", "correct", text, "no_answer")[number],
-                data_source=f"source {number} {text}",
-                modality="image",
-                row_id=rows[0].id,
-            )
-            for number, text in enumerate(HOSTILE[:3])
-        ]
-        return [*made, rollout(step, 3, response="plain words")]
-
-    roots = [make_run(folder / name, 12, rollouts) for name in ("a<b>&", "second")]
-    write_parquet(roots[0] / "data" / "train.parquet", rows, Sample)
-    with (roots[0] / "rollouts" / "12.jsonl").open("a") as file:
-        file.write(json.dumps(rollout(12, 3, HOSTILE[3]).to_record()) + "\n")
-    page = folder / "report.html"
-    result = start(*roots, "--out", page, "--no-figures")
-    assert result.exit_code == 0, result.output
-    return page
-
-
-@pytest.mark.process
-@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_page_renders_and_hostile_texts_are_only_text(
-    chromium, hostile_page, width, height, dark, tmp_path
-):
-    chromium.window(width, height, dark)
-    del chromium.requests[:], chromium.errors[:]
-    chromium.open(hostile_page)
-    run = chromium.run
-    assert run("document.documentElement.dataset.failed") is None
-    assert run("document.title") == "OVR: a<b>&, second"
-    assert run("document.getElementById('title').textContent") == "a<b>&, second"
-    assert run("document.documentElement.scrollWidth") <= width, "nothing is wider than the window"
-    assert run("document.querySelectorAll('figure path').length") > 0
-    assert run("document.querySelectorAll('main script, main [onerror]').length") == 0
-    for number, text in enumerate(HOSTILE[:3]):
-        run(f"choose({number})")
-        shown = "[...document.querySelectorAll('#detail pre')].map((pre) => pre.textContent)"
-        assert run(shown) == [text, text]
-    chromium.wait("document.querySelector('#detail img')?.naturalWidth > 0")
-    asked = [url for url in chromium.requests if not url.startswith("data:")]
-    assert asked == [hostile_page.resolve().as_uri()], "nothing but the page itself"
-    assert [error for error in chromium.errors if "data:image" not in error] == []
-    chromium.picture(tmp_path / "page.png")
-    assert (tmp_path / "page.png").stat().st_size > 10_000
-
-
-@pytest.mark.process
-def test_rollouts_are_found_by_source_outcome_iteration_and_words(chromium, hostile_page):
-    chromium.window(1280, 900)
-    chromium.open(hostile_page)
-
-    def matches(**wanted):
-        script = "(async () => { const form = document.getElementById('filters'); form.reset();"
-        for name, value in wanted.items():
-            script += f"form.elements[{json.dumps(name)}].value = {json.dumps(value)};"
-        script += "await filter(); return state.matching.map((row) => [columns().run[row], "
-        script += "columns().step[row], fact('outcome', row), fact('data_source', row)]) })()"
-        return chromium.run(script)
-
-    def code(name, text):
-        return str(chromium.run(f"columns()[{name!r}].names.indexOf({json.dumps(text)})"))
-
-    assert len(matches()) == 2 * 12 * 4 + 1
-    assert {row[2] for row in matches(outcome=code("outcome", "wrong"))} == {"wrong"}
-    assert len(matches(data_source=code("data_source", "toy"))) == 25
-    assert {row[1] for row in matches(**{"from": "3", "to": "5"})} == {3, 4, 5}
-    assert {row[0] for row in matches(run="1")} == {1}
-    assert len(matches(words="PLAIN Words")) == 24
-    assert matches(words="not in any text") == []
-    assert [row[1] for row in matches(order="latest first")][:5] == [12] * 5
-
-
-@pytest.mark.process
-def test_a_run_can_be_hidden_and_a_curve_too(chromium, hostile_page):
-    chromium.window(1280, 900)
-    chromium.open(hostile_page)
-    paths = "document.querySelectorAll('#chart-fig3a_loss path').length"
-    chromium.wait(f"{paths} === 2")
-    chromium.run("document.querySelector('#runs button').click()")
-    assert chromium.run(paths) == 1
-    chromium.run("document.querySelector('#chart-fig3a_loss .legend button').click()")
-    assert chromium.run(paths) == 0
-
-
-def test_the_browser_is_there_where_it_must_be():
-    """On a CI that installs one, its tests must not be skipped silently."""
-    if os.environ.get("CI") != "1" or not os.environ.get("OVR_BROWSER"):
-        pytest.skip("only where CI=1 and OVR_BROWSER say that a browser was installed")
-    assert browsers.find()

@@ -3,9 +3,12 @@
 usage: python tests/benchmarks/report.py [--iterations 900] [--rollouts 10000] [--folder FOLDER]
 
 ``--rollouts`` counts those of one iteration in the dump, of which the page takes 10,000 in all; to
-spare the disk, 20 dumps are made and the others are links to them. What is generated stays in
-FOLDER for another try; by default it is a temporary one. The browser is a headless chromium from
-the PATH; without one its part is left out.
+spare the disk, 20 dumps are made and the others are links to them. Six checkpoints are evaluated on
+three benchmarks by `ovr eval` itself, whose endpoint is made up. What is generated stays in FOLDER
+for another try; by default it is a temporary one. The report is made by the command in a process
+of its own. The browser is a headless chromium from the PATH; without one its part is left out.
+
+Prints a line for each measure beside its limit; exit code 1 where one is missed.
 """
 
 from __future__ import annotations
@@ -13,19 +16,28 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
+import re
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "tests" / "analysis"))
+sys.path[:0] = [str(REPOSITORY / "tests" / "analysis"), str(REPOSITORY / "tests" / "endpoint")]
 
 import browser as browsers  # noqa: E402
+from fake_server import completion, fake_server  # noqa: E402
 
 SOURCES = ("math", "numinamath", "geometry3k", "iconqa", "chartqa", "puzzlevqa", "scienceqa")
 N_DISTINCT = 20
+BENCHMARKS = ("math500", "aime24", "aime25")
+CHECKPOINTS = ("base", "cold_start_450", "cold_start_900", "ppo_300", "ppo_600", "ppo_900")
+N_ITEMS = 100
+OVR = (sys.executable, "-c", "from ovr_plugin.cli import app; app()")
+MAKE_S, PAGE_MB, USABLE_MS = 60.0, 30.0, 2000.0  # the limits
 WORDS = (
     "we look at the figure again so angle x is half of y therefore let me check that 3 + 4 = 7 "
     "which matches the diagram but wait this is wrong because the second row holds \\frac{1}{2}"
@@ -88,40 +100,62 @@ def make_rollouts(
                 file.write(json.dumps(record) + "\n")
 
 
-def report(folder: Path) -> Path:
-    """Make the page and the figures, as ``ovr report`` does, and print what they took."""
-    from ovr_plugin.analysis.plots import draw_charts
-    from ovr_plugin.analysis.report.charts import charts_of
-    from ovr_plugin.analysis.report.page import write_page
-    from ovr_plugin.analysis.report.runs import read_run
+def make_evaluations(folder: Path, rng: random.Random) -> None:
+    """What `ovr eval` leaves of a model that gets better."""
+    rows = [
+        json.dumps({"problem": f"What is {i} + 1?", "answer": str(i + 1)}) for i in range(N_ITEMS)
+    ]
+    data = folder / "benchmarks"
+    for name in BENCHMARKS:
+        (data / name).mkdir(parents=True)
+        (data / name / "test.jsonl").write_text("\n".join(rows))
 
-    began, began_cpu = time.perf_counter(), time.process_time()
-    run = read_run(folder)
-    charts = charts_of([run])
-    page = write_page(folder / "report.html", [run], charts)
-    page_s = time.perf_counter() - began
-    draw_charts(charts, folder / "figures")
-    all_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
-    print(
-        f"page {page_s:.1f} s, with figures {all_s:.1f} s ({cpu_s:.1f} s of processor); "
-        f"{page.stat().st_size / 1e6:.1f} MB"
-    )
-    return page
+    def behave(body: dict, _: int) -> tuple:
+        number = int(re.search(r"What is (\d+) ", str(body["messages"]))[1])
+        is_right = rng.random() < 0.3 + 0.1 * CHECKPOINTS.index(body["model"])
+        return 200, completion(f"\\boxed{{{number + is_right}}}")
+
+    with fake_server(behave, CHECKPOINTS) as server:
+        for name in CHECKPOINTS:
+            where = ("--url", server.url, "--data", data, "--out", folder / "eval" / name)
+            command = [*OVR, "eval", *BENCHMARKS, "--model", name, *where]
+            subprocess.run(command, check=True, capture_output=True)
 
 
-def use(page: Path, n_times: int = 3) -> None:
-    """Open the page in a browser and filter; print milliseconds."""
+def report(folder: Path) -> tuple[Path, dict[str, tuple[float, float]]]:
+    """Make the page and the figures by the command; returns the page and measure -> (it, limit)."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [*OVR, "report", str(folder)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        told = process.stdout.read() if process.stdout else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, told
+    print(told.strip())
+    page = folder / "report.html"
+    return page, {
+        "page and figures made, in s": (time.perf_counter() - began, MAKE_S),
+        "... of processor time, in s": (usage.ru_utime + usage.ru_stime, MAKE_S),
+        "... with peak memory, in MiB": (usage.ru_maxrss / 1024, 1024.0),
+        "size of the page, in MB": (page.stat().st_size / 1e6, PAGE_MB),
+    }
+
+
+def use(page: Path, n_times: int = 3) -> dict[str, tuple[float, float]]:
+    """Open the page in a browser and filter; the slowest of ``n_times`` counts."""
     executable = browsers.find()
     if executable is None:
-        print("no chromium: not opened")
-        return
+        print("no chromium: the page was not opened")
+        return {}
+    measures = {}
     with browsers.browser(executable) as window:
         for width, height in ((1280, 900), (390, 844)):
             window.window(width, height)
             ready, filtered = [], []
             for _ in range(n_times):
                 window.open(page)
-                ready.append(int(window.run("document.documentElement.dataset.readyMs")))
+                ready.append(float(window.run("document.documentElement.dataset.readyMs")))
                 filtered.append(
                     window.run(
                         "(async () => { document.getElementById('filters').elements.outcome.value"
@@ -129,11 +163,11 @@ def use(page: Path, n_times: int = 3) -> None:
                         " return performance.now() - began })()"
                     )
                 )
-            n = window.run("columns().step.length")
-            print(
-                f"{width} pixels wide, {n} rollouts: usable after {min(ready)} to {max(ready)} ms, "
-                f"filtered in {min(filtered):.0f} to {max(filtered):.0f} ms"
-            )
+            at = f"at {width} pixels, in ms"
+            measures[f"usable {at}"] = (max(ready), USABLE_MS)
+            measures[f"filtered {at}"] = (max(filtered), 200.0)
+        print(f"{window.run('columns().step.length'):,} rollouts in the page")
+    return measures
 
 
 def main() -> None:
@@ -147,10 +181,15 @@ def main() -> None:
         folder = args.folder or Path(temporary)
         if not (folder / "rollouts").is_dir():
             make_metrics(folder, args.iterations, random.Random(0))
+            make_evaluations(folder, random.Random(2))
             make_rollouts(folder, args.iterations, args.rollouts, args.chars, random.Random(1))
         n_bytes = sum(path.stat().st_size for path in (folder / "rollouts").iterdir())
         print(f"{args.iterations} iterations, dumps of {n_bytes / 1e9:.2f} GB")
-        use(report(folder))
+        page, measures = report(folder)
+        measures |= use(page)
+    for name, (value, limit) in measures.items():
+        print(f"{name:32} {value:10.1f} of {limit:7,.0f}{'' if value <= limit else '  MISSED'}")
+    raise SystemExit(any(value > limit for value, limit in measures.values()))
 
 
 if __name__ == "__main__":

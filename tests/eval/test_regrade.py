@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from ovr_plugin.cli import app
 from ovr_plugin.data.files import read_csv, read_jsonl
 from ovr_plugin.eval.importers import imported, label_of
-from ovr_plugin.eval.regrade import CHUNK_ROWS, Regrade, Summary, regrade
+from ovr_plugin.eval.regrade import CHUNK_CHARS, CHUNK_ROWS, TASK_CHUNKS, Regrade, Summary, regrade
 from ovr_plugin.reward import Grade, grade_batch
 
 TABLE = Path(__file__).parent / "tables" / "regraded.tsv"
@@ -40,7 +40,7 @@ def write_lines(path: Path, rows: list) -> Path:
 
 
 def test_all_cores_give_what_the_grader_gives_in_the_file_s_order(tmp_path):
-    rows = rows_of(3 * CHUNK_ROWS)
+    rows = rows_of((TASK_CHUNKS + 1) * CHUNK_ROWS)
     file = write_lines(tmp_path / "responses.jsonl", rows)
     found = list(regrade(Regrade(file), n_processes=2))
     expected: list[Grade] = grade_batch(
@@ -50,6 +50,25 @@ def test_all_cores_give_what_the_grader_gives_in_the_file_s_order(tmp_path):
     assert [verdict.score for verdict in found] == [grade.score for grade in expected]
     assert [verdict.outcome for verdict in found] == [grade.outcome.value for grade in expected]
     assert found == list(regrade(Regrade(file), n_processes=1))
+
+
+def test_rows_are_read_as_they_are_needed_by_their_number_and_their_size(monkeypatch):
+    """An endless file: reading is never far ahead, and stops with the reader of verdicts."""
+    for n_chars, most in ((0, 20 * CHUNK_ROWS), (CHUNK_CHARS // 4, 20 * 4)):
+        n_read = 0
+
+        def endless(_, n_chars=n_chars):
+            nonlocal n_read
+            while True:
+                n_read += 1
+                yield n_read, {"response": "x" * n_chars + r"\boxed{1}", "reference": "1"}
+
+        monkeypatch.setattr("ovr_plugin.eval.regrade.read_records", endless)
+        verdicts = regrade(Regrade(Path("endless")), n_processes=1)
+        assert [next(verdicts).number for _ in range(3)] == [1, 2, 3]
+        assert next(verdicts).score == 1.0
+        verdicts.close()
+        assert n_read <= most
 
 
 def test_score_by_source_outcome_and_label(tmp_path):

@@ -149,6 +149,19 @@ def test_truncated_and_unanswered_are_told_apart(data, tmp_path):
         evaluate(server, data, tmp_path / "out")
     rates = read_json(tmp_path / "out/math500/result.json")["rates"]
     assert rates == {"correct": 50.0, "no_answer": 25.0, "truncated": 25.0}
+    table = (tmp_path / "out/table.md").read_text()
+    assert "| MATH500 | 12 | 25.0 % | 25.0 % | 0.0 % | 5 | 5 |" in table
+
+
+def test_the_protocol_says_all_that_a_score_depends_on(data, tmp_path):
+    """Also what is not set, other settings of the request, and that not all items were asked."""
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "all")
+        evaluate(server, data, tmp_path / "some", "--limit", "3", "--extra", '{"top_k": 20}')
+    protocols = [(tmp_path / name / "table.md").read_text() for name in ("all", "some")]
+    everything = "Protocol: model tiny, temperature 1.0, top_p 1.0, max_tokens not set, seed 0, n 1"
+    assert protocols[0].splitlines()[0] == everything
+    assert protocols[1].splitlines()[0] == f"{everything}, top_k 20, limit 3"
 
 
 def test_the_majority_counts_equal_answers_as_one(data, tmp_path):

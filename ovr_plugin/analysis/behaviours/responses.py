@@ -2,35 +2,22 @@
 
 A row needs a question (``prompt`` or ``question``, a text or chat messages) and a ``response``. Its
 checkpoint is its ``stage`` and ``step``, else what its file's name says (``ppo_300.jsonl``,
-``cold_start.jsonl``, ``base.jsonl``).
+``cold_start.jsonl``, ``base.jsonl``), or, of `ovr eval`, the folder's of the checkpoint
+(``eval/ppo_300/mathvision_mini/graded.jsonl``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-STAGES = ("base", "cold_start", "ppo")
+from ovr_plugin.analysis.checkpoints import STAGES, Checkpoint, last_number, stage_in
+
+GRADED = "graded.jsonl"  # of a benchmark, as `ovr eval` writes it
+QUESTION_IDS = ("row_id", "item", "id", "sample_id")
 MAX_PROBLEMS = 10  # shown of a file
-IN_A_NAME = {"base": "base", "cold_start": "cold_start", "coldstart": "cold_start",
-             "sft": "cold_start", "ppo": "ppo", "rl": "ppo"}  # fmt: skip
-
-
-@dataclass(frozen=True, order=True)
-class Checkpoint:
-    """Where in training a response comes from; sorts in the order of training."""
-
-    stage_number: int
-    step: int
-    name: str
-
-    @property
-    def stage(self) -> str:
-        """base, cold_start, ppo, or empty where nothing tells."""
-        return STAGES[self.stage_number] if self.stage_number < len(STAGES) else ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +48,7 @@ def _files(path: Path) -> list[Path]:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         return [path]
-    files = sorted(path.glob("*.jsonl"), key=lambda file: (_number(file.stem), file.name))
+    files = sorted(path.glob("*.jsonl"), key=lambda file: (last_number(file.stem), file.name))
     if not files:
         raise FileNotFoundError(f"{path}: no *.jsonl in this folder")
     return files
@@ -96,11 +83,15 @@ def _response(row: dict[str, Any], path: Path, number: int) -> Response:
     question = _question(row) or ""
     return Response(
         checkpoint=_checkpoint(row, path),
-        question_id=str(row.get("row_id") or row.get("id") or row.get("sample_id") or question),
+        question_id=next((str(row[name]) for name in QUESTION_IDS if row.get(name)), question),
         question=question,
         text=row["response"],
-        id=str(row.get("key") or f"{path.name}#{number}"),
+        id=str(row.get("key") or _sample_name(row) or f"{path.name}#{number}"),
     )
+
+
+def _sample_name(row: dict[str, Any]) -> str:
+    return f"{row['item']} sample {row.get('sample', 0)}" if "item" in row else ""
 
 
 def _question(row: dict[str, Any]) -> str | None:
@@ -120,19 +111,13 @@ def _content(content: Any) -> str:
 
 
 def _checkpoint(row: dict[str, Any], path: Path) -> Checkpoint:
-    step = row.get("step")
+    name = path.resolve().parts[-3] if path.name == GRADED else path.stem
     stage = row.get("stage")
     if stage not in STAGES:
-        words = re.split(r"[^a-z_]+|_(?=\d)", path.stem.lower())
-        stage = next((IN_A_NAME[word] for word in words if word in IN_A_NAME), None)
+        stage = stage_in(name)
         if stage is None and "key" in row:  # a rollout dump of PPO
             stage = "ppo"
-    stage_number = STAGES.index(stage) if stage else len(STAGES)
+    step = row.get("step")
     if isinstance(step, int) and not isinstance(step, bool):
-        return Checkpoint(stage_number, step, f"{stage or path.stem} {step}")
-    return Checkpoint(stage_number, max(_number(path.stem), 0), path.stem)
-
-
-def _number(stem: str) -> int:
-    found = re.findall(r"\d+", stem)
-    return int(found[-1]) if found else -1
+        return Checkpoint.of(f"{stage or path.stem} {step}", stage, step)
+    return Checkpoint.of(name, stage, max(last_number(name), 0))

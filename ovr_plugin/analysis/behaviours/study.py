@@ -16,9 +16,10 @@ import numpy as np
 
 from ovr_plugin.analysis.behaviours.definitions import VERSION, Behaviour
 from ovr_plugin.analysis.behaviours.keywords import keyword_counts
-from ovr_plugin.analysis.behaviours.responses import Checkpoint, Response
+from ovr_plugin.analysis.behaviours.responses import Response
 from ovr_plugin.analysis.behaviours.statistics import Array
 from ovr_plugin.analysis.behaviours.transfer import DEFINITIONS, compare, summarise
+from ovr_plugin.analysis.checkpoints import Checkpoint
 
 SUMMARY, COUNTS, STORE = "summary.json", "counts.jsonl", "judgements.jsonl"
 Detected = Mapping[str, Array]  # behaviour -> one count per response

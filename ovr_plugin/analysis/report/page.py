@@ -2,25 +2,27 @@
 
 All data are embedded as gzipped JSON in base64 and shown with ``textContent`` only, so model output
 cannot become markup; a content-security policy that allows only this page's own script, by its
-digest, stands behind that. The parts lie beside this file: page.html, page.css, page.js.
+digest, stands behind that. The parts lie beside this file: page.html, page.css and `SCRIPTS`.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.analysis.report.charts import COLD, PPO, Chart
+from ovr_plugin.analysis.report.chart import COLD, PPO, Chart
 from ovr_plugin.analysis.report.pictures import add_pictures
-from ovr_plugin.analysis.report.rollouts import gzipped, pack_rollouts, sample_rollouts
+from ovr_plugin.analysis.report.rollouts import Sampled, gzipped, pack_rollouts
 from ovr_plugin.analysis.report.runs import Run
+from ovr_plugin.analysis.report.score_table import benchmark_tables
 
+SCRIPTS = ("page.js", "charts.js", "tables.js", "rollouts.js", "start.js")
 MAX_TEXT_BYTES = 22_000_000  # of the page, for texts of rollouts
 PICTURES_PER_CHUNK = 50
 WINDOW = 10  # iterations that a first and a last value are means over
@@ -31,10 +33,9 @@ def write_page(
     path: str | Path,
     runs: Sequence[Run],
     charts: Sequence[Chart],
-    n_rollouts: int = 10_000,
+    sampled: Sampled,
     picture_files: Sequence[Path] = (),
     max_picture_bytes: int = 20_000_000,
-    on_file: Callable[[], None] = lambda: None,
 ) -> Path:
     """Write the page of ``runs``.
 
@@ -42,14 +43,12 @@ def write_page(
         path: of the HTML file.
         runs: in the order of their colours.
         charts: from `charts_of`.
-        n_rollouts: about how many to embed, of all runs together.
+        sampled: the rollouts to embed.
         picture_files: parquet files of samples to take pictures from; none: each run's ``data/``.
         max_picture_bytes: of the page, for pictures; 0 for none.
-        on_file: called after each rollout file.
     """
     from ovr_plugin.data.files import replacing
 
-    sampled = sample_rollouts(runs, n_rollouts, on_file)
     pictures: list[list[str]] = []
     if max_picture_bytes:
         pictures = add_pictures(sampled.rollouts, runs, picture_files, max_picture_bytes)
@@ -58,6 +57,7 @@ def write_page(
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "runs": [_facts(run) for run in runs],
         "charts": [_rounded(chart.to_record()) for chart in charts],
+        "benchmarks": benchmark_tables(runs),
         "columns": packed.columns,
         "maxChars": packed.max_chars,
         "dumpBytes": sampled.n_bytes,
@@ -74,7 +74,7 @@ def write_page(
 
 
 def _assembled(title: str, chunks: Sequence[tuple[str, str]]) -> str:
-    script, style = _part("page.js"), _part("page.css")
+    script, style = "".join(map(_part, SCRIPTS)), _part("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     data = "\n".join(
         f'<script type="application/octet-stream" id="{name}">{text}</script>'

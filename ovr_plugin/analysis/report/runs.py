@@ -1,8 +1,8 @@
 """A run's folder in, all that a report shows of it out; it may still be running.
 
 Read are JSON Lines (``logs/``, else ``metrics.jsonl``; ``rollouts/``), TensorBoard event files
-where the first say nothing, ``eval/*.json`` and ``behaviours/summary.json``. What cannot be read is
-left out and said in `Run.notes`, which the page shows: a broken file does not cost the others.
+where the first say nothing, the results of `ovr eval` and of `ovr behaviours`. What cannot be read
+is left out and said in `Run.notes`, which the page shows: a broken file does not cost the others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ovr_plugin.analysis.report.evaluations import Evaluation, read_evaluations, validations
 from ovr_plugin.run_folder import STAGES, RunFolder, read_metrics
 
 EVENTS = "events.out.tfevents.*"
@@ -25,7 +26,7 @@ class Run:
 
     Attributes:
         records: flat metrics with ``stage`` and ``step``, in order.
-        evals: results of benchmarks: ``benchmark``, ``stage``, ``step``, ``score``.
+        evaluations: scores on benchmarks, by checkpoint.
         behaviours: the summary of `ovr behaviours`, or None.
         rollout_files: (iteration, file), in order.
         notes: what could not be read, in words.
@@ -34,7 +35,7 @@ class Run:
     name: str
     root: Path
     records: list[dict[str, Any]] = field(default_factory=list)
-    evals: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     behaviours: dict[str, Any] | None = None
     rollout_files: list[tuple[int, Path]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -60,6 +61,18 @@ class Run:
             }
         )
 
+    def read_json(self, path: Path) -> Any:
+        """A JSON file's content; None, and a note, where it cannot be read."""
+        from ovr_plugin.data.files import read_json
+
+        if not path.is_file():
+            return None
+        try:
+            return read_json(path)
+        except (ValueError, OSError) as error:
+            self.notes.append(str(error))
+            return None
+
 
 def is_number(value: Any) -> bool:
     """A finite number, and no truth value."""
@@ -81,14 +94,14 @@ def read_run(root: str | Path, name: str | None = None) -> Run:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run.records = _records(run)
-        run.evals = list(_evals(run))
-        run.behaviours = _json(run, root / "behaviours" / "summary.json")
+        run.evaluations = [*read_evaluations(run), *validations(run)]
+        run.behaviours = _behaviours(run, root / "behaviours" / "summary.json")
         run.rollout_files = _rollout_files(root / "rollouts")
     run.notes += [str(warning.message) for warning in caught]
-    if not (run.records or run.rollout_files or run.evals or run.behaviours):
+    if not (run.records or run.rollout_files or run.evaluations or run.behaviours):
         raise FileNotFoundError(
             f"{root}: nothing to show: no metrics in logs/*.jsonl or metrics.jsonl, no event "
-            "files, no rollouts/*.jsonl, no eval/*.json. " + "; ".join(run.notes)
+            "files, no rollouts/*.jsonl, no */result.json of ovr eval. " + "; ".join(run.notes)
         )
     return run
 
@@ -156,39 +169,22 @@ def _scalar(value: Any) -> float | None:
     return None
 
 
-def _evals(run: Run) -> Iterator[dict[str, Any]]:
-    """Results of ``eval/*.json``, and of veRL's validation (``val-core/SOURCE/.../mean@N``)."""
-    for path in sorted((run.root / "eval").glob("*.json")):
-        document = _json(run, path)
-        results = document.get("results", document) if isinstance(document, dict) else document
-        for result in results if isinstance(results, list) else [results]:
-            if isinstance(result, dict) and is_number(result.get("score")):
-                yield {
-                    "benchmark": str(result.get("benchmark", path.stem)),
-                    "stage": result.get("stage") if result.get("stage") in STAGES else STAGES[1],
-                    "step": int(result["step"]) if is_number(result.get("step")) else 0,
-                    "score": float(result["score"]),
-                }
-            else:
-                run.notes.append(f"{path}: no result with a benchmark and a score")
-    for stage in STAGES:
-        for metric in run.metrics(stage, "val-core/"):
-            source, _, kind = metric.removeprefix("val-core/").partition("/")
-            if "/mean@" in f"/{kind}":
-                for step, score in zip(*run.points(stage, metric), strict=True):
-                    yield {"benchmark": source, "stage": stage, "step": step, "score": score}
-
-
-def _json(run: Run, path: Path) -> Any:
-    from ovr_plugin.data.files import read_json
-
-    if not path.is_file():
-        return None
+def _behaviours(run: Run, path: Path) -> dict[str, Any] | None:
+    """The summary of `ovr behaviours`; None, and a note, where it is none."""
+    summary = run.read_json(path)
     try:
-        return read_json(path)
-    except (ValueError, OSError) as error:
-        run.notes.append(str(error))
+        for each in [] if summary is None else summary["checkpoints"]:
+            detected = each.get("judge") or each["keywords"]
+            (
+                str(each["name"]),
+                int(each["step"]),
+                dict(detected["behaviours"]),
+                dict(detected["btr"]),
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        run.notes.append(f"{path}: no summary of ovr behaviours: {error!r}")
         return None
+    return summary
 
 
 def _rollout_files(folder: Path) -> list[tuple[int, Path]]:
