@@ -16,6 +16,7 @@ import pytest
 os.environ["VERL_PLATFORM"] = "cpu"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["OVR_FORK_SERVER"] = "0"  # for what runs in this process; see warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXTS = [

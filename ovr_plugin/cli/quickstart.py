@@ -23,6 +23,7 @@ from rich.text import Text
 
 from ovr_plugin.cli.trainer_process import Shown, TrainerFailed, override, run_trainer
 from ovr_plugin.platform import fork_server
+from ovr_plugin.platform.request import FORK_SWITCH_VARIABLE
 from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
@@ -123,7 +124,8 @@ def _use_cpu_where_vllm_is_its_cpu_build(console: Console) -> None:
 
 def _python() -> str:
     """Return the trainers' interpreter: on a CPU one whose processes are forked, imports done."""
-    if os.environ.get("VERL_PLATFORM") != "cpu" and shutil.which("nvidia-smi"):
+    has_gpu = os.environ.get("VERL_PLATFORM") != "cpu" and shutil.which("nvidia-smi")
+    if has_gpu or os.environ.get(FORK_SWITCH_VARIABLE) == "0":
         return sys.executable
     program = str(fork_server.start())
     os.environ["PYTHON_EXEC"] = program  # what torch.distributed.run starts its ranks with

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from pathlib import Path
 
@@ -173,10 +174,10 @@ def test_memory_is_the_hosts(platform):
     free, total = platform.device_module.mem_get_info()
     assert total == int(meminfo["MemTotal"].split()[0]) * 1024
     assert 0 < free <= total
-    before = platform.device_module.memory_allocated()
-    block = torch.ones(64 * 2**20, dtype=torch.uint8)
-    grown = platform.device_module.memory_allocated() - before
-    assert 0.5 * block.numel() < grown < 2 * block.numel()
+    # Against the kernel's own count; a machine that reclaims idle pages may lower it at any time.
+    n_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    resident = n_pages * os.sysconf("SC_PAGE_SIZE")
+    assert 0.5 * resident < platform.device_module.memory_allocated() < 2 * resident
 
 
 def test_what_a_cpu_has_nothing_for_is_quietly_accepted(platform):
