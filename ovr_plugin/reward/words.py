@@ -4,7 +4,8 @@ The policy for words and phrases:
 
 - case, accents, quotation marks, apostrophes, end punctuation and text wrappers are ignored;
 - articles (a, an, the) in front of another word are ignored; "vitamin A" keeps its A;
-- a hyphen is a space or nothing; "&" is "and"; spaces between Chinese characters are ignored;
+- a hyphen is a space or nothing, a minus sign ("-2", "x - 1") neither; "&" is "and"; spaces between
+  Chinese characters are ignored; a prime (``f'``) is no apostrophe;
 - a reference in one piece, such as ``MaximSergeevich``, takes the same with spaces;
 - one more s or es on the last word is a plural and accepted (cats for cat);
 - anything else must be the same, in the same order: anagrams are never equal;
@@ -45,7 +46,7 @@ _TWO_LETTER_WORDS = frozenset(
     "ad ah am an as at ax be by do ex go ha he hi id if in is it me mr ms my no of oh ok on or ox "
     "pm so tv uk un up us we".split()
 )
-_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_COMMAND = re.compile(r"\\(?:begin|end)\s?\{[a-zA-Z*]*\}|\\[a-zA-Z]+")
 _LONG_WORD = re.compile(r"[^\W\d_]{2,}")
 _NOT_WORDS = re.compile(r"[^\w .,&'/\"()!:;?-]|[\d_]|(?<=\w)\(")
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mbox|emph)")
@@ -59,10 +60,14 @@ _CJK_SPACE = re.compile(f"(?<=[{_CJK}]) | (?=[{_CJK}])")
 _LIST_COMMA = re.compile(r"(?<=\d)\s?,\s?(?=\d)")
 _DROPPED = re.compile(r"['`]|\.(?!\d)|(?<=[^\W\d_]{3})!+")
 _SPACED = re.compile(r"(?<!\d)[,;:]|[,;:](?!\d)|[\"?]")
+# Written as characters that cleaned texts do not have, so that what reads hyphens and apostrophes
+# leaves them alone. A hyphen stands between two characters of words, a minus does not.
+_MINUS = re.compile(r"(?<![^\W_])-|-(?![^\W_])")
+_PRIMES = re.compile(r"(?<![^\W\d_])([^\W\d_])('{1,3})(?!\w)")
 _LOOSE_SPACE = re.compile(r" (?=[^\w\s])|(?<=[^\w\s]) ")
 _FORMULA = re.compile(r"[a-z]+\d[a-z\d]*")  # folded: H2O, FR10
 _GLUED = re.compile(r"^[^\W\d_]*[a-z][A-Z][^\W\d_]*$")
-_HYPHEN = re.compile(r"(?<=[^\W\d_])\s?-\s?(?=\w)|(?<=\w)\s?-\s?(?=[^\W\d_])|_(?!\d)")
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=\w)|(?<=\w)-(?=[^\W\d_]{2})|_(?!\d)")
 
 _TRUTHS = (
     (frozenset(("yes", "y", "是", "是的")), frozenset(("no", "n", "否", "不是"))),
@@ -123,7 +128,9 @@ def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
     if right in _NAMES and given in _NAMES:
         return Comparison(right == given, "words", right, given)
     in_letters = _LETTERS.search(_COMMAND.sub(" ", right)) is not None
-    if (in_words or answer_in_words or in_letters) and same_folded(right, given):
+    if right == given and in_letters:  # functions, say, whose minus may look like a hyphen
+        return Comparison(True, "words", right, given)
+    if (in_words or answer_in_words) and same_folded(right, given):
         return Comparison(True, "words", right, given)
     if in_words and (is_words(reference) or is_prose(reference) or not _OPERATOR.search(right)):
         return Comparison(False, "words", right, given)
@@ -199,6 +206,9 @@ def fold(text: str) -> str:
     text = text.replace(r"\&", "&").replace("&", " and ").replace(r"\_", "_")
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     text = unicodedata.normalize("NFC", text)  # puts Korean syllables together again
+    text = _MINUS.sub("\u2212", text)
+    if "'" in text:
+        text = _PRIMES.sub(lambda primed: primed[1] + "\u2032" * len(primed[2]), text)
     text = _SPACED.sub(" ", _DROPPED.sub("", _LIST_COMMA.sub(",", text)))
     text = _LOOSE_SPACE.sub("", _ARTICLE.sub("", " ".join(text.casefold().split())))
     if _HAS_CJK.search(text):
