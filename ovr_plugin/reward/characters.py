@@ -59,6 +59,8 @@ _CHARACTER = {
     **dict.fromkeys("‘’′", "'"),
     **dict.fromkeys("“”«»", '"'),
     **dict.fromkeys("⁄∕", "/"),
+    **dict.fromkeys("【〔〖", "["),
+    **dict.fromkeys("】〕〗", "]"),
     "、": ",",
     "。": ".",
     "∗": "*",
@@ -103,11 +105,13 @@ class _OneSpelling(dict[int, str]):
 _TABLE = _OneSpelling()
 _RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _LOWERED = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
+_BETWEEN_CIRCLED = re.compile("(?<=[①-⑳])(?=[①-⑳])")  # several statements, no number
 _ROOT_OF_NUMBER = re.compile(r"√\s*(\d+(?:\.\d+)?)")
 
 
 def to_latex(text: str) -> str:
     """Return ``text`` with every character that has an ASCII or LaTeX form in that form."""
+    text = _BETWEEN_CIRCLED.sub(",", text)
     text = _ROOT_OF_NUMBER.sub(r"\\sqrt{\1}", text)
     text = _RAISED.sub(lambda run: _script("^", run.group(), _SUPERSCRIPTS), text)
     text = _LOWERED.sub(lambda run: _script("_", run.group(), _SUBSCRIPTS), text)

@@ -71,11 +71,13 @@ _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore|then)\b,?\s?)?(?:the\s|my\s|our\s)?(?:(?:final|correct|right)\s)*"
     r"(?:answer|result|solution)s?\s?(?:(?:is|are)\b\s?:?|would be\b|must be\b|:|=)"
     r"|(?:所以|因此|故|综上)?,?\s?(?:最终|正确|标准|参考)?的?(?:答案|结果)(?:应该?)?[是为:=\s]+"
+    r"|[答解]\s?:|(?:总|一)?共(?=\s?\d)|(?:in\s)?(?:the\s)?year\s(?=\d)"
     r"|#{4}(?=\s?[^\s#])|[:=](?=[^=]))\s?",
     re.IGNORECASE,
 )
 _SCRIPT_BRACES = re.compile(r"([_^])\s?\{\s?(\w)\s?\}")
 _IDLE_SPACE = re.compile(r"(?<![^\W_]) | (?![^\W_])")
+_AROUND = ' .,;:?*`"'
 _QUOTED_LIST = re.compile(r"\[\s?(?P<quote>['\"])(?P<items>.*)(?P=quote)\s?\]", re.DOTALL)
 
 
@@ -106,7 +108,10 @@ def clean(text: str) -> str:
 def plain_text(text: str) -> str:
     r"""Return cleaned ``text`` without ``\text{}`` and the like, spaces collapsed."""
     text = _unwrap(text, keep_words=False)
-    return " ".join(text.split()).strip(" .,;:?*`\"'")
+    text = " ".join(text.split()).strip(_AROUND)
+    if text.startswith("'") and text.endswith("'"):  # at the end alone it is a prime
+        text = text.strip(_AROUND + "'")
+    return text
 
 
 def squeeze(text: str) -> str:

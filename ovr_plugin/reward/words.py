@@ -21,10 +21,10 @@ letters and digits (``H2O``) are a name.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 from ovr_plugin.reward.comparison import Comparison
+from ovr_plugin.reward.folding import CJK, NAMES, fold, same_folded
 from ovr_plugin.reward.normalize import plain_text
 
 if TYPE_CHECKING:
@@ -52,22 +52,10 @@ _NOT_WORDS = re.compile(r"[^\w .,&'/\"()!:;?-]|[\d_]|(?<=\w)\(")
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mbox|emph)")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
 _OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d-|-\d")
-_ARTICLE = re.compile(r"\b(?:an?|the) (?=\S)")
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-_CJK_UNIT = re.compile(rf"(?<=[\d)}}a-zA-Z])\s?[{_CJK}]{{1,6}}$")
-_HAS_CJK = re.compile(f"[{_CJK}]")
-_CJK_SPACE = re.compile(f"(?<=[{_CJK}]) | (?=[{_CJK}])")
-_LIST_COMMA = re.compile(r"(?<=\d)\s?,\s?(?=\d)")
-_DROPPED = re.compile(r"['`]|\.(?!\d)|(?<=[^\W\d_]{3})!+")
-_SPACED = re.compile(r"(?<!\d)[,;:]|[,;:](?!\d)|[\"?]")
-# Written as characters that cleaned texts do not have, so that what reads hyphens and apostrophes
-# leaves them alone. A hyphen stands between two characters of words, a minus does not.
-_MINUS = re.compile(r"(?<![^\W_])-|-(?![^\W_])")
-_PRIMES = re.compile(r"(?<![^\W\d_])([^\W\d_])('{1,3})(?!\w)")
-_LOOSE_SPACE = re.compile(r" (?=[^\w\s])|(?<=[^\w\s]) ")
+_CJK_UNIT = re.compile(rf"(?<=[\d)}}a-zA-Z])\s?[{CJK}]{{1,6}}$")
+_HAS_CJK = re.compile(f"[{CJK}]")
 _FORMULA = re.compile(r"[a-z]+\d[a-z\d]*")  # folded: H2O, FR10
 _GLUED = re.compile(r"^[^\W\d_]*[a-z][A-Z][^\W\d_]*$")
-_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=\w)|(?<=\w)-(?=[^\W\d_]{2})|_(?!\d)")
 
 _TRUTHS = (
     (frozenset(("yes", "y", "是", "是的")), frozenset(("no", "n", "否", "不是"))),
@@ -83,25 +71,6 @@ _REMARK = re.compile(r"([^\W\d_]+)\s?(?:[,.;:!]\s?|\s-\s)")
 _OPEN = r"maybe|perhaps|possibly|or|but|however|unless|sometimes|depends|wrong|incorrect"
 _NOT_YES = re.compile(rf"\b(?:no|not|false|{_OPEN}|\w+n't)\b|[不否错]")
 _NOT_NO = re.compile(rf"\b(?:yes|true|{_OPEN})\b|(?<!不)[是对]")
-# One thing with a command and a name of its own.
-_ALIASES = {
-    r"\infty": "infinity",
-    r"+\infty": "infinity",
-    "inf": "infinity",
-    "+inf": "infinity",
-    r"-\infty": "-infinity",
-    "-inf": "-infinity",
-    "negative infinity": "-infinity",
-    "positive infinity": "infinity",
-    "minus infinity": "-infinity",
-    r"\emptyset": "empty set",
-    "null set": "empty set",
-    "空集": "empty set",
-    **dict.fromkeys(("no solution", "no solutions", "无解"), "empty set"),
-    **dict.fromkeys(("no real solution", "no real solutions", "无实数解"), "empty set"),
-    "dne": "does not exist",
-}
-_NAMES = frozenset(_ALIASES.values())
 # Folded; what algebra knows how to compare with intervals and conditions.
 _REALS = frozenset(
     [
@@ -125,7 +94,7 @@ def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
         reference, answer = reference.replace(" ", ""), answer.replace(" ", "")
     right, given = fold(reference), fold(answer)
     in_words, answer_in_words = has_words(reference), has_words(answer)
-    if right in _NAMES and given in _NAMES:
+    if right in NAMES and given in NAMES:
         return Comparison(right == given, "words", right, given)
     in_letters = _LETTERS.search(_COMMAND.sub(" ", right)) is not None
     if right == given and in_letters:  # functions, say, whose minus may look like a hyphen
@@ -196,56 +165,6 @@ def hedge(reference: str, answer: str) -> str:
 def refuse_words(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
     """Refuse an answer that is words where the row asks for a number."""
     return Comparison(False, "words", reference, answer) if is_words(answer) else None
-
-
-def fold(text: str) -> str:
-    """Return cleaned ``text`` as compared by `same_folded`; mathematics in it stays as it is."""
-    text = plain_text(text)
-    if text.isascii() and text.isalpha():
-        return _ALIASES.get(text.lower(), text.lower())
-    text = text.replace(r"\&", "&").replace("&", " and ").replace(r"\_", "_")
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    text = unicodedata.normalize("NFC", text)  # puts Korean syllables together again
-    text = _MINUS.sub("\u2212", text)
-    if "'" in text:
-        text = _PRIMES.sub(lambda primed: primed[1] + "\u2032" * len(primed[2]), text)
-    text = _SPACED.sub(" ", _DROPPED.sub("", _LIST_COMMA.sub(",", text)))
-    text = _LOOSE_SPACE.sub("", _ARTICLE.sub("", " ".join(text.casefold().split())))
-    if _HAS_CJK.search(text):
-        text = _CJK_SPACE.sub("", text)
-    return _ALIASES.get(text, text)
-
-
-def same_folded(a: str, b: str) -> bool:
-    """Compare two folded texts apart from hyphens and a plural of the last word."""
-    if a == b:
-        return bool(a)
-    if "-" in a or "-" in b or "_" in a or "_" in b:
-        spaced, joined = [_HYPHEN.sub(" ", t) for t in (a, b)], [_HYPHEN.sub("", t) for t in (a, b)]
-        if _same_but_plural(*spaced) or _same_but_plural(*joined):
-            return True
-    return _same_but_plural(a, b)
-
-
-def same_text(a: str, b: str) -> bool:
-    """Compare two cleaned texts as words."""
-    return same_folded(fold(a), fold(b))
-
-
-def _same_but_plural(a: str, b: str) -> bool:
-    if a == b:
-        return bool(a)
-    short, long = sorted((a, b), key=len)
-    ending = long[len(short) :]
-    if not (long.startswith(short) and ending in ("s", "es")):
-        return False
-    last = short.rpartition(" ")[2]
-    if not (last.isalpha() and len(last) > 2):
-        return False
-    if ending == "s" and last.endswith(("i", "u")):  # Paris, rhombus
-        return False
-    needs_es = last.endswith(("s", "x", "z", "ch", "sh"))
-    return needs_es == (ending == "es") or last.endswith("o")
 
 
 def long_words(text: str) -> list[str]:
