@@ -19,15 +19,19 @@ _HTML = {"<sup>": "^{", "</sup>": "}", "<sub>": "_{", "</sub>": "}"}
 _TAG = re.compile(r"</?(?:sup|sub|b|i|u|strong|em|span|p|code)\s?/?>", re.IGNORECASE)
 # `\\` (a line break) comes first, so that the backslash of `\,` is never its second half.
 _COMMANDS = re.compile(
-    r"(?P<line_break>\\\\)"
+    r"(?P<line_break>\\\\|\\cr(?![a-zA-Z]))"
+    r"|(?P<between>(?<=[\w})])\s?\\q?quad(?=\s?[a-zA-Z](?:_\w)?\s?=))"  # x = 1 \quad y = 2
     r"|(?P<space>\{\\[,;: ]\}|\\[,;:> ]|\\q?quad(?![a-zA-Z])|\\[hv]s(?:pace|kip)\*?\s?\{[^{}]*\}"
     r"|(?<=[\w}\])$.,:;{%])~|^~(?=\s?\d))"  # elsewhere a tilde is a sign: not, about
-    r"|(?P<nothing>\\!\s?|\\[()\[\]]|\\(?:text)?color\s?\{[\w#!]{1,20}\}|\\tag\s?\{[^{}]{0,20}\}"
+    r"|(?P<nothing>\\!\s?|\\[()\[\]]|\\(?:text)?color(?:box)?\s?\{[\w#!]{1,20}\}"
+    r"|\\(?:tag|label|[hv]?phantom)\s?\{[^{}]{0,20}\}"
+    r"|\\(?:therefore|mathstrut|strut|ldotp)(?![a-zA-Z])"
+    r"|(?<=\S)\s?\\(?:checkmark|blacksquare|qed)(?![a-zA-Z])"
     r"|\\(?:displaystyle|textstyle|limits|boldsymbol|bold|bm|bf|pmb|mathbf|mathit|mathsf|underline"
     r"|boxed|fbox|large|Large|huge|Huge|small|tiny|normalsize|[bB]igg?[lr]?)(?![a-zA-Z])"
     r"|\\(?:left|right)(?:\s?\.|(?=[\s()\[\]|<>/]|\\[a-zA-Z{}|])))"
     r"|(?P<dollar>\\\$|\$)"
-    r"|(?P<frac>\\[dtc]frac(?![a-zA-Z]))"
+    r"|(?P<frac>\\(?:[dtcs]|nice)frac(?![a-zA-Z]))"
     r"|(?P<brace>\\lbrace(?![a-zA-Z]))|(?P<closing>\\rbrace(?![a-zA-Z]))"
     r"|(?P<le>\\leq?(?:slant)?(?![a-zA-Z]))|(?P<ge>\\geq?(?:slant)?(?![a-zA-Z]))"
     r"|(?P<ne>\\neq?(?![a-zA-Z]))|(?P<to>\\(?:long)?rightarrow(?![a-zA-Z]))"
@@ -39,8 +43,14 @@ _COMMANDS = re.compile(
 _BOLD_NUMBER = re.compile(
     r"(?<![\^_])\\(?:mathbf|boldsymbol|bm|pmb|mathit|mathsf|underline|boxed)\s?\{(\d[\d.,]*)\}"
 )
+_SIUNITX = (
+    (re.compile(r"\\(?:SI|qty)\s?(\{[^{}]*\})\s?\{([^{}]*)\}"), r"\1 \\text{ \2}"),
+    (re.compile(r"\\(?:si|unit)\s?\{([^{}]*)\}"), r"\\text{ \1}"),
+    (re.compile(r"\\num\s?\{([^{}]*)\}"), r"\1"),
+)
 _REPLACEMENTS = {
     "line_break": "\\\\",
+    "between": ", ",
     "space": " ",
     "nothing": "",
     "frac": r"\frac",
@@ -77,6 +87,10 @@ _LEAD_IN = re.compile(
 )
 _SCRIPT_BRACES = re.compile(r"([_^])\s?\{\s?(\w)\s?\}")
 _IDLE_SPACE = re.compile(r"(?<![^\W_]) | (?![^\W_])")
+_TURNED = re.compile(
+    r"(?:(?<=[\s=(,])|^)(?P<opening>[\[\]])(?P<ends>[^\[\](),;]+[,;][^\[\](),;]+)"
+    r"(?P<closing>[\[\]])(?=[\s\\),.;]|$)"
+)
 _AROUND = ' .,;:?*`"'
 _QUOTED_LIST = re.compile(r"\[\s?(?P<quote>['\"])(?P<items>.*)(?P=quote)\s?\]", re.DOTALL)
 
@@ -97,12 +111,21 @@ def clean(text: str) -> str:
             text = _TAG.sub(lambda tag: _HTML.get(tag.group().lower(), ""), text)
     text = _replace_commands(text.replace("{,}", ","))
     text = _without_ends(_unwrap(" ".join(text.split()), keep_words=True))
+    if "[" in text or text.startswith("]"):
+        text = _TURNED.sub(_turned_round, text)
     text = _NUMBER_IN_TEXT.sub(r"\1 \\text{", text) if "{" in text else text
     if listed := _QUOTED_LIST.fullmatch(text):
         quote = listed["quote"]
         items = re.split(rf"{quote}\s?,\s?{quote}", listed["items"])
         text = _without_ends(", ".join(items))
     return text
+
+
+def _turned_round(interval: re.Match[str]) -> str:
+    """``]a, b[`` is how the French write ``(a, b)``."""
+    opening = "(" if interval["opening"] == "]" else "["
+    closing = ")" if interval["closing"] == "[" else "]"
+    return f"{opening}{interval['ends']}{closing}"
 
 
 def plain_text(text: str) -> str:
@@ -133,9 +156,14 @@ def _replace_commands(text: str) -> str:
         kind = command.lastgroup or ""
         if kind == "dollar":
             return r"\$" if is_money or command.group() == r"\$" else ""
+        if kind == "between" and "=" not in text[: command.start()]:
+            return " "
         return _REPLACEMENTS[kind]
 
-    text = _BOLD_NUMBER.sub(r"\1", text) if "\\" in text else text
+    if "\\" in text:
+        text = _BOLD_NUMBER.sub(r"\1", text)
+        for written, plain in _SIUNITX:
+            text = written.sub(plain, text)
     return _COMMANDS.sub(replacement, text)
 
 
@@ -207,6 +235,8 @@ def _without_markup(text: str) -> str:
     for mark in ("**", "__", '"', "*"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
             text = text[len(mark) : -len(mark)].strip()
+    if text.startswith("'") and text.find("'", 1) == len(text) - 1:
+        text = text.strip("' ")
     return text
 
 

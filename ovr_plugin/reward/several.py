@@ -67,6 +67,8 @@ def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
     if in_words and "or" in words.hedge(reference, answer).split():
         return Comparison(False, "hedge", reference, answer)
     given = read_values(answer)
+    if given is not None and any(map(_ORDERING.search, given.items)):
+        return None  # [1, 2) as x \ge 1 and x < 2
     if given is None or (len(right.items) == 1 and given.brackets != SET):
         compared = _compare_one(right, answer, spec)
     else:

@@ -79,7 +79,11 @@ _REALS = frozenset(
         *("全体实数", "所有实数", "一切实数", "任意实数", "实数集", "实数"),
     ]
 )
-MAX_REALS_CHARS = 40
+_BUT = re.compile(
+    r"(?:\s[a-z])?,?\s(?:except|but|excluding|other than)(?:\s(?:for|when|where|at))?\s"
+    r"(?:[a-z]\s?=\s?)?(?P<values>[-\d\\](?:[^a-zA-Z=<>]|\\[a-zA-Z]|\band\b)*)$"
+)
+MAX_REALS_CHARS = 80
 
 
 def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
@@ -180,9 +184,18 @@ def is_prose(text: str) -> bool:
 
 
 def as_formula(text: str) -> str:
-    r"""Return ``\mathbb{R}`` for "all real numbers" in any wording, any other text as it is."""
-    if len(text) <= MAX_REALS_CHARS and ("real" in text.lower() or "实数" in text):
-        return r"\mathbb{R}" if fold(text) in _REALS else text
+    r"""Return ``\mathbb{R}`` for "all real numbers" in any wording, any other text as it is.
+
+    "All real numbers except 2" is ``\mathbb{R} \setminus \{2\}``.
+    """
+    if len(text) > MAX_REALS_CHARS or not ("real" in text.lower() or "实数" in text):
+        return text
+    if fold(text) in _REALS:
+        return r"\mathbb{R}"
+    plain = plain_text(text)
+    if (but := _BUT.search(plain)) and fold(plain[: but.start()]) in _REALS:
+        left_out = re.sub(r"\s?,?\s?\band\b\s?", ", ", but["values"])
+        return rf"\mathbb{{R}} \setminus \{{{left_out}\}}"
     return text
 
 

@@ -149,6 +149,15 @@ def as_list(node: Matrix) -> Sequence[Node] | None:
     return [row[0] for row in node.rows] if len(node.rows[0]) == 1 else None
 
 
+def as_matrix(node: Several) -> Matrix | None:
+    """``[[1, 2], [3, 4]]`` as a matrix."""
+    rows = [
+        item.items for item in node.items if isinstance(item, Several) and item.brackets == "[]"
+    ]
+    is_matrix = node.brackets == "[]" and len(rows) == len(node.items) > 0
+    return Matrix(tuple(rows)) if is_matrix and len(set(map(len, rows))) == 1 else None
+
+
 def as_term(node: Matrix | Several) -> Term | None:
     """A matrix or tuple as one term, to be compared with sums and products of such."""
     rows: list[tuple[Node, ...]] = []
