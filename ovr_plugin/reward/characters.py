@@ -94,6 +94,8 @@ class _OneSpelling(dict[int, str]):
             return str(unicodedata.decimal(char))
         if 0xFF01 <= code <= 0xFF5E:  # full-width ASCII
             return chr(code - 0xFEE0)
+        if 0x1D400 <= code <= 0x1D7FF:  # letters in the fonts of mathematics
+            return _OneSpelling._spell(plain := unicodedata.normalize("NFKC", char), ord(plain))
         if 0x2460 <= code <= 0x24FF:  # circled and bracketed digits and letters
             return unicodedata.normalize("NFKC", char)
         if unicodedata.decomposition(char).startswith("<fraction>"):

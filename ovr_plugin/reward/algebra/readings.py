@@ -66,8 +66,17 @@ def values_of(answer: Relation) -> list[Node]:
         is_equal = isinstance(first, Term) and same(first.expression, last.expression)
         if not (is_name(first) or is_equal):
             return []  # an equation, and no name for a value
+    sides = zip(parts, parts[1:], answer.signs, strict=False)
+    if any(sign == "\\approx" and _are_apart(a, b) for a, b, sign in sides):
+        return []
     exact = [part for part, sign in zip(parts, answer.signs, strict=False) if sign == "\\approx"]
     return [*(part for part in exact if not is_name(part)), last]
+
+
+def _are_apart(a: Node, b: Node) -> bool:
+    """Whether both are numbers, and so different that none is the other rounded."""
+    values = [number(node.expression) if isinstance(node, Term) else None for node in (a, b)]
+    return None not in values and abs(values[0] - values[1]) > APPROXIMATE * abs(values[1])
 
 
 def is_name(node: Node) -> bool:
