@@ -106,6 +106,10 @@ class Options:
         owner = "" if alone and alone in plain else self._owner(text)
         if owner or alone:  # a small letter is rather an option's text than a label
             return self._merged({owner or alone})
+        for pattern in (self._written.with_text, self._written.behind_text):
+            both = pattern.fullmatch(plain) if self.texts else None
+            if both and self._owner(both["text"]) == _label_in(both):  # whatever else it may be
+                return self._merged({_label_in(both)})
         listed = self.listed(plain, several)
         if listed is not None:
             return self._merged(listed)
@@ -171,9 +175,9 @@ class Options:
 
     def _owner_beside(self, label: str, text: str, compare: Compare) -> str:
         """The option whose text stands beside ``label``; its own may be in other words."""
-        text = text.strip("()")
         own = self.texts.get(label, "")
-        return self.label_of(text) or (label if own and compare(own, text).equal else "")
+        owner = self.label_of(text) or self.label_of(text := text.strip("()"))
+        return owner or (label if own and compare(own, text).equal else "")
 
     def _agrees(self, label: str, remark: str, compare: Compare) -> bool:
         """Whether the text behind a label leaves the label standing."""
