@@ -87,7 +87,10 @@ _LEAD_IN = re.compile(
 )
 _SCRIPT_BRACES = re.compile(r"([_^])\s?\{\s?(\w)\s?\}")
 _IDLE_SPACE = re.compile(r"(?<![^\W_]) | (?![^\W_])")
-_FORMULAS_IN_LINES = re.compile(r"(?<!\\)\$[ \t]{0,9}\n\s{0,9}\$")
+# The end of a formula, and the start of another in the next line, or of an equation.
+_BETWEEN_FORMULAS = re.compile(
+    r"(?<=[^\s$\\])\$(?:[ \t]{0,9}\n\s{0,9}\$|\s{1,9}\$(?=[a-zA-Z][^\s$=]{0,8}\s?=))"
+)
 _TURNED = re.compile(
     r"(?:(?<=[\s=(,])|^)(?P<opening>[\[\]])(?P<ends>[^\[\](),;]+[,;][^\[\](),;]+)"
     r"(?P<closing>[\[\]])(?=[\s\\),.;]|$)"
@@ -110,8 +113,8 @@ def clean(text: str) -> str:
         text = _SPECIAL_TOKEN.sub("", text)
         if "</" in text:
             text = _TAG.sub(lambda tag: _HTML.get(tag.group().lower(), ""), text)
-    if "\n" in text:
-        text = _FORMULAS_IN_LINES.sub(", ", text)
+    if "$" in text:
+        text = _BETWEEN_FORMULAS.sub(", ", text)
     text = _replace_commands(text.replace("{,}", ","))
     text = _without_ends(_unwrap(" ".join(text.split()), keep_words=True))
     if "[" in text or text.startswith("]"):
