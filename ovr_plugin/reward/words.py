@@ -51,7 +51,7 @@ _LONG_WORD = re.compile(r"[^\W\d_]{2,}")
 _NOT_WORDS = re.compile(r"[^\w .,&'/\"()!:;?-]|[\d_]|(?<=\w)\(")
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mbox|emph)")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
-_OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d-|-\d")
+_OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d[-\u2212]|[-\u2212]\d")
 _CJK_UNIT = re.compile(rf"(?<=[\d)}}a-zA-Z])\s?[{CJK}]{{1,6}}$")
 _HAS_CJK = re.compile(f"[{CJK}]")
 _FORMULA = re.compile(r"[a-z]+\d[a-z\d]*")  # folded: H2O, FR10

@@ -75,8 +75,10 @@ def values_of(answer: Relation) -> list[Node]:
 
 def _are_apart(a: Node, b: Node) -> bool:
     """Whether both are numbers, and so different that none is the other rounded."""
-    values = [number(node.expression) if isinstance(node, Term) else None for node in (a, b)]
-    return None not in values and abs(values[0] - values[1]) > APPROXIMATE * abs(values[1])
+    first, second = (number(n.expression) if isinstance(n, Term) else None for n in (a, b))
+    if first is None or second is None:
+        return False
+    return bool(abs(first - second) > APPROXIMATE * abs(second))
 
 
 def is_name(node: Node) -> bool:
