@@ -59,6 +59,8 @@ _CHARACTER = {
     **dict.fromkeys("‘’′", "'"),
     **dict.fromkeys("“”«»", '"'),
     **dict.fromkeys("⁄∕", "/"),
+    **dict.fromkeys("【〔〖", "["),
+    **dict.fromkeys("】〕〗", "]"),
     "、": ",",
     "。": ".",
     "∗": "*",
@@ -92,6 +94,8 @@ class _OneSpelling(dict[int, str]):
             return str(unicodedata.decimal(char))
         if 0xFF01 <= code <= 0xFF5E:  # full-width ASCII
             return chr(code - 0xFEE0)
+        if 0x1D400 <= code <= 0x1D7FF:  # letters in the fonts of mathematics
+            return _OneSpelling._spell(plain := unicodedata.normalize("NFKC", char), ord(plain))
         if 0x2460 <= code <= 0x24FF:  # circled and bracketed digits and letters
             return unicodedata.normalize("NFKC", char)
         if unicodedata.decomposition(char).startswith("<fraction>"):
@@ -103,11 +107,13 @@ class _OneSpelling(dict[int, str]):
 _TABLE = _OneSpelling()
 _RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _LOWERED = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
+_BETWEEN_CIRCLED = re.compile("(?<=[①-⑳])(?=[①-⑳])")  # several statements, no number
 _ROOT_OF_NUMBER = re.compile(r"√\s*(\d+(?:\.\d+)?)")
 
 
 def to_latex(text: str) -> str:
     """Return ``text`` with every character that has an ASCII or LaTeX form in that form."""
+    text = _BETWEEN_CIRCLED.sub(",", text)
     text = _ROOT_OF_NUMBER.sub(r"\\sqrt{\1}", text)
     text = _RAISED.sub(lambda run: _script("^", run.group(), _SUPERSCRIPTS), text)
     text = _LOWERED.sub(lambda run: _script("_", run.group(), _SUBSCRIPTS), text)

@@ -66,9 +66,11 @@ def decide(
         return None
     several = len(target) > 1
     named = options.named(answer, compare, several)
-    if named is not None:
-        return Comparison(named == target, "option", _listed(target), _listed(named))
     text = "" if several else options.texts.get(next(iter(target)), "")
+    # Several options' texts may be the values in the right one: 5, -5 for the text \pm 5.
+    are_values = text and named and len(named) > 1 and not options.listed(answer, several=True)
+    if named is not None and not are_values:
+        return Comparison(named == target, "option", _listed(target), _listed(named))
     if text:
         return _compare_text(text, answer, options, compare)
     # A text behind the reference's letter is a remark: it is not worth algebra.

@@ -41,6 +41,18 @@ NOTHING_KNOWN = AnswerSpec()
 _QUALIFIER = re.compile(
     r"(?<=[^\s,])\s?,?\s?\\text\s?\{\s?,?\s?for (?:any|all|every|each)\b[^{}]{0,60}\}[^=<>]{0,40}$"
 )
+_IN = re.compile(r"\\in(?![a-zA-Z])")
+_COUNTER = re.compile(
+    r"(?<=[^\s,;(])\s?[,;]?\s?\(?\s?[a-z]\s?\\in\s?(?:\\mathbb\s?)?\{?\s?N\s?\}?"
+    r"\s?(?:[\^_]\s?\{?\s?(?:[*+]|\\ast)\s?\}?)?\s?\)?$"
+)
+# "The area is 5": an answer in a sentence, where the reference has no words.
+_SENTENCE = re.compile(
+    r"(?:\\text\s?\{\s?)?(?:(?:so|thus|hence|therefore),?\s)?(?:the|its|their|there)\s"
+    r"(?![^{}]*\b(?:not|never|wrong|incorrect)\b)[^{}\\=<>]{0,80}?\b(?:is|are|equals)\s?:?\s?"
+    r"(?:\}\s?(?=\S)|(?=[^\sa-zA-Z}]))",
+    re.IGNORECASE,
+)
 # 或 and 且 between formulas; beside other words they are words.
 _HAN = re.compile("[\u3400-\u9fff]")
 _HAN_JOINT = re.compile(
@@ -93,10 +105,13 @@ def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Co
         spec: what the row knows of its answer.
     """
     right, given = _read(reference), _read(answer)
+    right, given = _without_counter(right, given)
     if not right:  # nothing but dollar signs, say: algebra will find that it cannot be read
         return Comparison(None, "algebra", reference, answer)
     if not given:
         return Comparison(False, "empty", right, given)
+    if not words.has_words(right) and (sentence := _SENTENCE.match(given)):
+        given = given[sentence.end() :]
     if spec.unit_required:  # then the same text may be wrong: it may lack the unit
         compared = values.decide_number(right, given, spec)
         if compared is not None:
@@ -124,6 +139,14 @@ def _read(text: str) -> str:
     if qualifier and not words.has_words(text[: qualifier.start()]):
         return text[: qualifier.start()]
     return text
+
+
+def _without_counter(right: str, given: str) -> tuple[str, str]:
+    r"""Drop ``n \in \mathbb{N}`` behind what one of two texts says, if the other does without."""
+    if bool(_IN.search(right)) == bool(_IN.search(given)):
+        return right, given
+    bare = [_COUNTER.sub("", text) for text in (right, given)]
+    return bare[0], bare[1]
 
 
 def _is_label(reference: str, spec: AnswerSpec) -> bool:

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ovr_plugin.reward.comparison import Comparison
+from ovr_plugin.reward.folding import fold, same_folded
 from ovr_plugin.reward.normalize import clean, plain_text, squeeze
 from ovr_plugin.reward.value_list import read_values
-from ovr_plugin.reward.words import fold, has_words, same_folded
+from ovr_plugin.reward.words import has_words
 
 Compare = Callable[[str, str], Comparison]
 Labels = frozenset[str]
@@ -30,7 +31,8 @@ LISTED_LETTERS = frozenset("ABCDEFGHIJ")  # labels in a list, where the options 
 _ANY_LETTER = "[A-Z]"
 _BEFORE = (
     r"(?:i\s(?:choose|pick|select)\s|choose\s|select\s|both\s)?(?:the\s)?(?:correct\s)?"
-    r"(?:(?:answer|option|choice)s?\s?(?:(?:is|are)\b\s?|:\s?)?"
+    r"(?:(?:answer|option|choice|letter|figure|picture|image|diagram|graph|shape|tile|piece)s?"
+    r"\s?(?:(?:is|are)\b\s?|:\s?)?"
     r"|(?:故|应)?选项?(?:择|为|是)?:?\s?)?"
 )
 _AFTER = (
@@ -47,6 +49,7 @@ _TAKEN_BACK = re.compile(
 # Not the article, the pronoun or a unit behind a number.
 _OTHER_LETTER = re.compile(r"(?<![\w'])(?<!\d )(?:[AI](?! [a-z])|[B-HJ])(?![\w'])")
 _SPACED = re.compile(r"[(\[]?[A-Z0-9]{1,3}[)\]]?(?: [(\[]?[A-Z0-9]{1,3}[)\]]?)+")
+_SMALL_LABEL = re.compile(r"\([a-z]\)")  # as an option's text
 _LABEL_AT_START = re.compile(r"\(?[A-Z](?:\)|$|[.:] )")
 _LABELLED_TEXT = re.compile(
     r"[(\[]?\s?(?P<label>[A-Za-z0-9]{1,3})\s?(?:[)\]]\s?[.:]?|[.:](?!\d))\s?(?P<text>\S.*)",
@@ -103,6 +106,10 @@ class Options:
         owner = "" if alone and alone in plain else self._owner(text)
         if owner or alone:  # a small letter is rather an option's text than a label
             return self._merged({owner or alone})
+        for pattern in (self._written.with_text, self._written.behind_text):
+            both = pattern.fullmatch(plain) if self.texts else None
+            if both and self._owner(both["text"]) == _label_in(both):  # whatever else it may be
+                return self._merged({_label_in(both)})
         listed = self.listed(plain, several)
         if listed is not None:
             return self._merged(listed)
@@ -111,8 +118,7 @@ class Options:
             return self._merged({label}) if self._agrees(label, both["text"], compare) else NO_LABEL
         for pattern in (self._written.before_text, self._written.behind_text):
             both = pattern.fullmatch(plain)
-            owner = self.label_of(both["text"].strip("()")) if both else ""
-            if both and owner:
+            if both and (owner := self._owner_beside(_label_in(both), both["text"], compare)):
                 label = next(iter(self._merged({_label_in(both)})))
                 return frozenset((label,) if label == owner else ())
         if owner := self.label_of(text):
@@ -166,6 +172,12 @@ class Options:
         """Return the text behind the label that cleaned ``text`` starts with, '' without."""
         both = self._written.with_text.fullmatch(plain_text(text))
         return both["text"] if both else ""
+
+    def _owner_beside(self, label: str, text: str, compare: Compare) -> str:
+        """The option whose text stands beside ``label``; its own may be in other words."""
+        own = self.texts.get(label, "")
+        owner = self.label_of(text) or self.label_of(text := text.strip("()"))
+        return owner or (label if own and compare(own, text).equal else "")
 
     def _agrees(self, label: str, remark: str, compare: Compare) -> bool:
         """Whether the text behind a label leaves the label standing."""
@@ -226,7 +238,8 @@ def _ways_of_writing(labels: tuple[str, ...]) -> _Written:
         with_text=compiled(rf"{_BEFORE}(?:{in_brackets}|{with_mark})\s?(?P<text>\S.*)"),
         before_text=compiled(rf"{_BEFORE}{label}(?:\s?(?:[.,=]|-\s)\s?|\s)(?P<text>\S.*)"),
         behind_text=compiled(
-            rf"(?P<text>\S.*?)[\s,]{{0,2}}(?:\((?:option\s)?|\boption\s){label}\)?"
+            r"(?P<text>\S.*?)[\s,]{0,2}(?:\b(?:which|that)\sis\s)?"
+            rf"(?:\((?:(?:option|choice)\s)?|\b(?:option|choice)\s\(?){label}\)?"
         ),
     )
 
@@ -240,7 +253,8 @@ def _with_units(texts: dict[str, str]) -> dict[str, str]:
 
 
 def _bare(text: str) -> str:
-    return squeeze(plain_text(text))
+    text = squeeze(plain_text(text))
+    return text[1] if _SMALL_LABEL.fullmatch(text) else text
 
 
 def _label_in(found: re.Match[str]) -> str:

@@ -19,15 +19,19 @@ _HTML = {"<sup>": "^{", "</sup>": "}", "<sub>": "_{", "</sub>": "}"}
 _TAG = re.compile(r"</?(?:sup|sub|b|i|u|strong|em|span|p|code)\s?/?>", re.IGNORECASE)
 # `\\` (a line break) comes first, so that the backslash of `\,` is never its second half.
 _COMMANDS = re.compile(
-    r"(?P<line_break>\\\\)"
+    r"(?P<line_break>\\\\|\\cr(?![a-zA-Z]))"
+    r"|(?P<between>(?<=[\w})])\s?\\q?quad(?=\s?[a-zA-Z](?:_\w)?\s?=))"  # x = 1 \quad y = 2
     r"|(?P<space>\{\\[,;: ]\}|\\[,;:> ]|\\q?quad(?![a-zA-Z])|\\[hv]s(?:pace|kip)\*?\s?\{[^{}]*\}"
     r"|(?<=[\w}\])$.,:;{%])~|^~(?=\s?\d))"  # elsewhere a tilde is a sign: not, about
-    r"|(?P<nothing>\\!\s?|\\[()\[\]]|\\(?:text)?color\s?\{[\w#!]{1,20}\}|\\tag\s?\{[^{}]{0,20}\}"
+    r"|(?P<nothing>\\!\s?|\\[()\[\]]|\\(?:text)?color(?:box)?\s?\{[\w#!]{1,20}\}"
+    r"|\\(?:tag|label|[hv]?phantom)\s?\{[^{}]{0,20}\}"
+    r"|\\(?:therefore|mathstrut|strut|ldotp)(?![a-zA-Z])"
+    r"|(?<=\S)\s?\\(?:checkmark|blacksquare|qed)(?![a-zA-Z])"
     r"|\\(?:displaystyle|textstyle|limits|boldsymbol|bold|bm|bf|pmb|mathbf|mathit|mathsf|underline"
     r"|boxed|fbox|large|Large|huge|Huge|small|tiny|normalsize|[bB]igg?[lr]?)(?![a-zA-Z])"
     r"|\\(?:left|right)(?:\s?\.|(?=[\s()\[\]|<>/]|\\[a-zA-Z{}|])))"
     r"|(?P<dollar>\\\$|\$)"
-    r"|(?P<frac>\\[dtc]frac(?![a-zA-Z]))"
+    r"|(?P<frac>\\(?:[dtcs]|nice)frac(?![a-zA-Z]))"
     r"|(?P<brace>\\lbrace(?![a-zA-Z]))|(?P<closing>\\rbrace(?![a-zA-Z]))"
     r"|(?P<le>\\leq?(?:slant)?(?![a-zA-Z]))|(?P<ge>\\geq?(?:slant)?(?![a-zA-Z]))"
     r"|(?P<ne>\\neq?(?![a-zA-Z]))|(?P<to>\\(?:long)?rightarrow(?![a-zA-Z]))"
@@ -39,8 +43,14 @@ _COMMANDS = re.compile(
 _BOLD_NUMBER = re.compile(
     r"(?<![\^_])\\(?:mathbf|boldsymbol|bm|pmb|mathit|mathsf|underline|boxed)\s?\{(\d[\d.,]*)\}"
 )
+_SIUNITX = (
+    (re.compile(r"\\(?:SI|qty)\s?(\{[^{}]*\})\s?\{([^{}]*)\}"), r"\1 \\text{ \2}"),
+    (re.compile(r"\\(?:si|unit)\s?\{([^{}]*)\}"), r"\\text{ \1}"),
+    (re.compile(r"\\num\s?\{([^{}]*)\}"), r"\1"),
+)
 _REPLACEMENTS = {
     "line_break": "\\\\",
+    "between": ", ",
     "space": " ",
     "nothing": "",
     "frac": r"\frac",
@@ -71,11 +81,21 @@ _LEAD_IN = re.compile(
     r"(?:(?:so|thus|hence|therefore|then)\b,?\s?)?(?:the\s|my\s|our\s)?(?:(?:final|correct|right)\s)*"
     r"(?:answer|result|solution)s?\s?(?:(?:is|are)\b\s?:?|would be\b|must be\b|:|=)"
     r"|(?:所以|因此|故|综上)?,?\s?(?:最终|正确|标准|参考)?的?(?:答案|结果)(?:应该?)?[是为:=\s]+"
+    r"|[答解]\s?:|(?:总|一)?共(?=\s?\d)|(?:in\s)?(?:the\s)?year\s(?=\d)"
     r"|#{4}(?=\s?[^\s#])|[:=](?=[^=]))\s?",
     re.IGNORECASE,
 )
 _SCRIPT_BRACES = re.compile(r"([_^])\s?\{\s?(\w)\s?\}")
 _IDLE_SPACE = re.compile(r"(?<![^\W_]) | (?![^\W_])")
+# The end of a formula, and the start of another in the next line, or of an equation.
+_BETWEEN_FORMULAS = re.compile(
+    r"(?<=[^\s$\\])\$(?:[ \t]{0,9}\n\s{0,9}\$|\s{1,9}\$(?=[a-zA-Z][^\s$=]{0,8}\s?=))"
+)
+_TURNED = re.compile(
+    r"(?:(?<=[\s=(,])|^)(?P<opening>[\[\]])(?P<ends>[^\[\](),;]+[,;][^\[\](),;]+)"
+    r"(?P<closing>[\[\]])(?=[\s\\),.;]|$)"
+)
+_AROUND = ' .,;:?*`"'
 _QUOTED_LIST = re.compile(r"\[\s?(?P<quote>['\"])(?P<items>.*)(?P=quote)\s?\]", re.DOTALL)
 
 
@@ -93,8 +113,12 @@ def clean(text: str) -> str:
         text = _SPECIAL_TOKEN.sub("", text)
         if "</" in text:
             text = _TAG.sub(lambda tag: _HTML.get(tag.group().lower(), ""), text)
+    if "$" in text:
+        text = _BETWEEN_FORMULAS.sub(", ", text)
     text = _replace_commands(text.replace("{,}", ","))
     text = _without_ends(_unwrap(" ".join(text.split()), keep_words=True))
+    if "[" in text or text.startswith("]"):
+        text = _TURNED.sub(_turned_round, text)
     text = _NUMBER_IN_TEXT.sub(r"\1 \\text{", text) if "{" in text else text
     if listed := _QUOTED_LIST.fullmatch(text):
         quote = listed["quote"]
@@ -103,10 +127,20 @@ def clean(text: str) -> str:
     return text
 
 
+def _turned_round(interval: re.Match[str]) -> str:
+    """``]a, b[`` is how the French write ``(a, b)``."""
+    opening = "(" if interval["opening"] == "]" else "["
+    closing = ")" if interval["closing"] == "[" else "]"
+    return f"{opening}{interval['ends']}{closing}"
+
+
 def plain_text(text: str) -> str:
     r"""Return cleaned ``text`` without ``\text{}`` and the like, spaces collapsed."""
     text = _unwrap(text, keep_words=False)
-    return " ".join(text.split()).strip(" .,;:?*`\"'")
+    text = " ".join(text.split()).strip(_AROUND)
+    if text.startswith("'") and text.endswith("'"):  # at the end alone it is a prime
+        text = text.strip(_AROUND + "'")
+    return text
 
 
 def squeeze(text: str) -> str:
@@ -128,9 +162,14 @@ def _replace_commands(text: str) -> str:
         kind = command.lastgroup or ""
         if kind == "dollar":
             return r"\$" if is_money or command.group() == r"\$" else ""
+        if kind == "between" and "=" not in text[: command.start()]:
+            return " "
         return _REPLACEMENTS[kind]
 
-    text = _BOLD_NUMBER.sub(r"\1", text) if "\\" in text else text
+    if "\\" in text:
+        text = _BOLD_NUMBER.sub(r"\1", text)
+        for written, plain in _SIUNITX:
+            text = written.sub(plain, text)
     return _COMMANDS.sub(replacement, text)
 
 
@@ -202,6 +241,8 @@ def _without_markup(text: str) -> str:
     for mark in ("**", "__", '"', "*"):
         if len(text) > 2 * len(mark) and text.startswith(mark) and text.endswith(mark):
             text = text[len(mark) : -len(mark)].strip()
+    if text.startswith("'") and text.find("'", 1) == len(text) - 1:
+        text = text.strip("' ")
     return text
 
 

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from ovr_plugin.reward import values, words
+from ovr_plugin.reward import folding, values, words
 from ovr_plugin.reward.comparison import Comparison
 from ovr_plugin.reward.labels import is_label_list
 from ovr_plugin.reward.normalize import clean, squeeze
@@ -62,11 +62,13 @@ def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
     if _PARAMETER.search(reference) or any(map(_ORDERING.search, right.items)):
         return None
     in_words = words.has_words(reference)
-    if in_words and words.same_text(reference, answer):
+    if in_words and folding.same_text(reference, answer):
         return Comparison(True, "words", reference, answer)
     if in_words and "or" in words.hedge(reference, answer).split():
         return Comparison(False, "hedge", reference, answer)
     given = read_values(answer)
+    if given is not None and any(map(_ORDERING.search, given.items)):
+        return None  # [1, 2) as x \ge 1 and x < 2
     if given is None or (len(right.items) == 1 and given.brackets != SET):
         compared = _compare_one(right, answer, spec)
     else:
@@ -112,12 +114,12 @@ def decide_names(reference: str, answer: str, spec: AnswerSpec) -> Comparison | 
         return None
     if right.brackets not in ("", SET) or given.brackets not in ("", SET):
         return None
-    if words.same_text(reference, answer):
+    if folding.same_text(reference, answer):
         return Comparison(True, "words", reference, answer)
 
     if "or" in words.hedge(reference, answer).split():
         return Comparison(False, "hedge", reference, answer)
-    equal = _same_in_any_order(list(right.items), list(given.items), words.same_text)
+    equal = _same_in_any_order(list(right.items), list(given.items), folding.same_text)
     return Comparison(bool(equal), "list", right, given)
 
 
@@ -302,4 +304,4 @@ def _key(item: str) -> tuple[int, Fraction, str]:
             return 0, Fraction(number), ""
         if int(divisor):
             return 0, Fraction(int(number), int(divisor)), ""
-    return 1, Fraction(0), words.fold(squeeze(item))
+    return 1, Fraction(0), folding.fold(squeeze(item))

@@ -32,12 +32,17 @@ _NAME = (
     r"(?:(?:\\angle\s?|\\triangle\s?)?[a-zA-Z]\w{0,11}|\\text\s?\{[^{}]{1,30}\}"
     r"|\\[a-zA-Z]+(?:\s?\{[a-zA-Z]{1,4}\})?)'{0,2}(?:\s?_\s?(?:\w|\{[^{}]{1,12}\}))?(?:\([a-z]\))?"
 )
+# P(X = 3), \mathbb{E}[X^2]
+_OF_CHANCE = r"(?:[PE]|\\Pr|\\mathbb\s?\{[PE]\})\s?(?:\([^()]{1,40}\)|\[[^\[\]]{1,40}\])"
 _NAMED = re.compile(
-    rf"(?P<name>{_NAME}|\(\s?{_NAME}(?:\s?,\s?{_NAME}){{0,9}}\s?\))"
+    rf"(?P<name>{_OF_CHANCE}|{_NAME}|\(\s?{_NAME}(?:\s?,\s?{_NAME}){{0,9}}\s?\))"
     r"\s?(?:=|\\approx(?![a-zA-Z])|\\in(?![a-zA-Z]))\s?(?P<value>[^=<>]+)"
 )
 _ROOT = re.compile(r"([kmrtxyz]|\\lambda)_?(\d{1,2})")
-_POINT = re.compile(r"(?:点\s?)?(?:[A-Z](?:_\d|')?\s?)?(?=\()")
+_POINT = re.compile(
+    r"(?:\\text\s?\{\s?(?:[Tt]he\s)?[Pp]oint\s?\}\s?|(?:[Tt]he\s)?[Pp]oint\s|点\s?)?"
+    r"(?:[A-Z](?:_\d|')?\s?)?(?=\()"
+)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ The policy for words and phrases:
 
 - case, accents, quotation marks, apostrophes, end punctuation and text wrappers are ignored;
 - articles (a, an, the) in front of another word are ignored; "vitamin A" keeps its A;
-- a hyphen is a space or nothing; "&" is "and"; spaces between Chinese characters are ignored;
+- a hyphen is a space or nothing, a minus sign ("-2", "x - 1") neither; "&" is "and"; spaces between
+  Chinese characters are ignored; a prime (``f'``) is no apostrophe;
 - a reference in one piece, such as ``MaximSergeevich``, takes the same with spaces;
 - one more s or es on the last word is a plural and accepted (cats for cat);
 - anything else must be the same, in the same order: anagrams are never equal;
@@ -20,10 +21,10 @@ letters and digits (``H2O``) are a name.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 from ovr_plugin.reward.comparison import Comparison
+from ovr_plugin.reward.folding import CJK, NAMES, fold, same_folded
 from ovr_plugin.reward.normalize import plain_text
 
 if TYPE_CHECKING:
@@ -45,24 +46,16 @@ _TWO_LETTER_WORDS = frozenset(
     "ad ah am an as at ax be by do ex go ha he hi id if in is it me mr ms my no of oh ok on or ox "
     "pm so tv uk un up us we".split()
 )
-_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_COMMAND = re.compile(r"\\(?:begin|end)\s?\{[a-zA-Z*]*\}|\\[a-zA-Z]+")
 _LONG_WORD = re.compile(r"[^\W\d_]{2,}")
 _NOT_WORDS = re.compile(r"[^\w .,&'/\"()!:;?-]|[\d_]|(?<=\w)\(")
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mbox|emph)")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
-_OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d-|-\d")
-_ARTICLE = re.compile(r"\b(?:an?|the) (?=\S)")
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-_CJK_UNIT = re.compile(rf"(?<=[\d)}}a-zA-Z])\s?[{_CJK}]{{1,6}}$")
-_HAS_CJK = re.compile(f"[{_CJK}]")
-_CJK_SPACE = re.compile(f"(?<=[{_CJK}]) | (?=[{_CJK}])")
-_LIST_COMMA = re.compile(r"(?<=\d)\s?,\s?(?=\d)")
-_DROPPED = re.compile(r"['`]|\.(?!\d)|(?<=[^\W\d_]{3})!+")
-_SPACED = re.compile(r"(?<!\d)[,;:]|[,;:](?!\d)|[\"?]")
-_LOOSE_SPACE = re.compile(r" (?=[^\w\s])|(?<=[^\w\s]) ")
+_OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d[-\u2212]|[-\u2212]\d")
+_CJK_UNIT = re.compile(rf"(?<=[\d)}}a-zA-Z])\s?[{CJK}]{{1,6}}$")
+_HAS_CJK = re.compile(f"[{CJK}]")
 _FORMULA = re.compile(r"[a-z]+\d[a-z\d]*")  # folded: H2O, FR10
 _GLUED = re.compile(r"^[^\W\d_]*[a-z][A-Z][^\W\d_]*$")
-_HYPHEN = re.compile(r"(?<=[^\W\d_])\s?-\s?(?=\w)|(?<=\w)\s?-\s?(?=[^\W\d_])|_(?!\d)")
 
 _TRUTHS = (
     (frozenset(("yes", "y", "是", "是的")), frozenset(("no", "n", "否", "不是"))),
@@ -78,25 +71,6 @@ _REMARK = re.compile(r"([^\W\d_]+)\s?(?:[,.;:!]\s?|\s-\s)")
 _OPEN = r"maybe|perhaps|possibly|or|but|however|unless|sometimes|depends|wrong|incorrect"
 _NOT_YES = re.compile(rf"\b(?:no|not|false|{_OPEN}|\w+n't)\b|[不否错]")
 _NOT_NO = re.compile(rf"\b(?:yes|true|{_OPEN})\b|(?<!不)[是对]")
-# One thing with a command and a name of its own.
-_ALIASES = {
-    r"\infty": "infinity",
-    r"+\infty": "infinity",
-    "inf": "infinity",
-    "+inf": "infinity",
-    r"-\infty": "-infinity",
-    "-inf": "-infinity",
-    "negative infinity": "-infinity",
-    "positive infinity": "infinity",
-    "minus infinity": "-infinity",
-    r"\emptyset": "empty set",
-    "null set": "empty set",
-    "空集": "empty set",
-    **dict.fromkeys(("no solution", "no solutions", "无解"), "empty set"),
-    **dict.fromkeys(("no real solution", "no real solutions", "无实数解"), "empty set"),
-    "dne": "does not exist",
-}
-_NAMES = frozenset(_ALIASES.values())
 # Folded; what algebra knows how to compare with intervals and conditions.
 _REALS = frozenset(
     [
@@ -105,7 +79,11 @@ _REALS = frozenset(
         *("全体实数", "所有实数", "一切实数", "任意实数", "实数集", "实数"),
     ]
 )
-MAX_REALS_CHARS = 40
+_BUT = re.compile(
+    r"(?:\s[a-z])?,?\s(?:except|but|excluding|other than)(?:\s(?:for|when|where|at))?\s"
+    r"(?:[a-z]\s?=\s?)?(?P<values>[-\d\\](?:[^a-zA-Z=<>]|\\[a-zA-Z]|\band\b)*)$"
+)
+MAX_REALS_CHARS = 80
 
 
 def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
@@ -120,10 +98,12 @@ def decide(reference: str, answer: str, spec: AnswerSpec) -> Comparison | None:
         reference, answer = reference.replace(" ", ""), answer.replace(" ", "")
     right, given = fold(reference), fold(answer)
     in_words, answer_in_words = has_words(reference), has_words(answer)
-    if right in _NAMES and given in _NAMES:
+    if right in NAMES and given in NAMES:
         return Comparison(right == given, "words", right, given)
     in_letters = _LETTERS.search(_COMMAND.sub(" ", right)) is not None
-    if (in_words or answer_in_words or in_letters) and same_folded(right, given):
+    if right == given and in_letters:  # functions, say, whose minus may look like a hyphen
+        return Comparison(True, "words", right, given)
+    if (in_words or answer_in_words) and same_folded(right, given):
         return Comparison(True, "words", right, given)
     if in_words and (is_words(reference) or is_prose(reference) or not _OPERATOR.search(right)):
         return Comparison(False, "words", right, given)
@@ -191,53 +171,6 @@ def refuse_words(reference: str, answer: str, spec: AnswerSpec) -> Comparison | 
     return Comparison(False, "words", reference, answer) if is_words(answer) else None
 
 
-def fold(text: str) -> str:
-    """Return cleaned ``text`` as compared by `same_folded`; mathematics in it stays as it is."""
-    text = plain_text(text)
-    if text.isascii() and text.isalpha():
-        return _ALIASES.get(text.lower(), text.lower())
-    text = text.replace(r"\&", "&").replace("&", " and ").replace(r"\_", "_")
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    text = unicodedata.normalize("NFC", text)  # puts Korean syllables together again
-    text = _SPACED.sub(" ", _DROPPED.sub("", _LIST_COMMA.sub(",", text)))
-    text = _LOOSE_SPACE.sub("", _ARTICLE.sub("", " ".join(text.casefold().split())))
-    if _HAS_CJK.search(text):
-        text = _CJK_SPACE.sub("", text)
-    return _ALIASES.get(text, text)
-
-
-def same_folded(a: str, b: str) -> bool:
-    """Compare two folded texts apart from hyphens and a plural of the last word."""
-    if a == b:
-        return bool(a)
-    if "-" in a or "-" in b or "_" in a or "_" in b:
-        spaced, joined = [_HYPHEN.sub(" ", t) for t in (a, b)], [_HYPHEN.sub("", t) for t in (a, b)]
-        if _same_but_plural(*spaced) or _same_but_plural(*joined):
-            return True
-    return _same_but_plural(a, b)
-
-
-def same_text(a: str, b: str) -> bool:
-    """Compare two cleaned texts as words."""
-    return same_folded(fold(a), fold(b))
-
-
-def _same_but_plural(a: str, b: str) -> bool:
-    if a == b:
-        return bool(a)
-    short, long = sorted((a, b), key=len)
-    ending = long[len(short) :]
-    if not (long.startswith(short) and ending in ("s", "es")):
-        return False
-    last = short.rpartition(" ")[2]
-    if not (last.isalpha() and len(last) > 2):
-        return False
-    if ending == "s" and last.endswith(("i", "u")):  # Paris, rhombus
-        return False
-    needs_es = last.endswith(("s", "x", "z", "ch", "sh"))
-    return needs_es == (ending == "es") or last.endswith("o")
-
-
 def long_words(text: str) -> list[str]:
     """The words of two letters and more in plain ``text``, without commands and functions."""
     words = _LONG_WORD.findall(_COMMAND.sub(" ", text))
@@ -251,9 +184,18 @@ def is_prose(text: str) -> bool:
 
 
 def as_formula(text: str) -> str:
-    r"""Return ``\mathbb{R}`` for "all real numbers" in any wording, any other text as it is."""
-    if len(text) <= MAX_REALS_CHARS and ("real" in text.lower() or "实数" in text):
-        return r"\mathbb{R}" if fold(text) in _REALS else text
+    r"""Return ``\mathbb{R}`` for "all real numbers" in any wording, any other text as it is.
+
+    "All real numbers except 2" is ``\mathbb{R} \setminus \{2\}``.
+    """
+    if len(text) > MAX_REALS_CHARS or not ("real" in text.lower() or "实数" in text):
+        return text
+    if fold(text) in _REALS:
+        return r"\mathbb{R}"
+    plain = plain_text(text)
+    if (but := _BUT.search(plain)) and fold(plain[: but.start()]) in _REALS:
+        left_out = re.sub(r"\s?,?\s?\band\b\s?", ", ", but["values"])
+        return rf"\mathbb{{R}} \setminus \{{{left_out}\}}"
     return text
 
 

@@ -37,6 +37,7 @@ CACHED_TEXTS = 512  # many answers are asked for one reference
 
 _WHOLE_NUMBERS = ("\\mathbb{Z}", Name("Z"))
 _CONSTANT = re.compile(r"[Cc](?:_\w)?")
+_NO_VARIABLE = re.compile(r"[A-DKa-dk](?:_\w)?")
 _ANSWERS_CONSTANT = re.compile(r"[CcDKkAB](?:_\w)?|const(?:ant)?")
 
 
@@ -145,7 +146,8 @@ def _counter(items: Items) -> str:
 def _constants(names: frozenset[str], given: frozenset[str]) -> list[dict[str, str]]:
     """Ways to call constants of the answer as the reference does."""
     theirs, ours = sorted(given - names), sorted(names - given)
-    if not names & given - {"e", "i"}:  # a constant alone is a variable
+    common = names & given - {"e", "i"}
+    if all(map(_NO_VARIABLE.fullmatch, common)):  # b + c is made of variables, and so is c alone
         return []
     if not 0 < len(ours) == len(theirs) <= MAX_CONSTANTS:
         return []

@@ -17,6 +17,8 @@ def same_values(reference: Several, answer: Several, is_same: Same) -> bool:
     """Compare lists, sets and tuples by the table of `ovr_plugin.reward.algebra.verdicts`."""
     if max(len(reference.items), len(answer.items)) > MAX_VALUES:
         return False
+    if _has_set(answer) and not _has_set(reference):  # {1}, {2} is not {1, 2}
+        return False
     names, values = assigned(reference)
     other_names, others = assigned(answer)
     ours, theirs = reference.brackets, answer.brackets
@@ -37,6 +39,10 @@ def same_values(reference: Several, answer: Several, is_same: Same) -> bool:
     if ours in ("", "{}") and theirs in ("", "{}"):
         return _match(values, others, ours == "{}", is_same)
     return _fit(ours, theirs, len(values)) and in_order(values, others, is_same)
+
+
+def _has_set(node: Several) -> bool:
+    return any(isinstance(item, Several) and item.brackets == "{}" for item in node.items)
 
 
 def _fit(ours: str, theirs: str, n_values: int) -> bool:

@@ -66,8 +66,19 @@ def values_of(answer: Relation) -> list[Node]:
         is_equal = isinstance(first, Term) and same(first.expression, last.expression)
         if not (is_name(first) or is_equal):
             return []  # an equation, and no name for a value
+    sides = zip(parts, parts[1:], answer.signs, strict=False)
+    if any(sign == "\\approx" and _are_apart(a, b) for a, b, sign in sides):
+        return []
     exact = [part for part, sign in zip(parts, answer.signs, strict=False) if sign == "\\approx"]
     return [*(part for part in exact if not is_name(part)), last]
+
+
+def _are_apart(a: Node, b: Node) -> bool:
+    """Whether both are numbers, and so different that none is the other rounded."""
+    first, second = (number(n.expression) if isinstance(n, Term) else None for n in (a, b))
+    if first is None or second is None:
+        return False
+    return bool(abs(first - second) > APPROXIMATE * abs(second))
 
 
 def is_name(node: Node) -> bool:
@@ -147,6 +158,15 @@ def as_list(node: Matrix) -> Sequence[Node] | None:
     if len(node.rows) == 1:
         return node.rows[0]
     return [row[0] for row in node.rows] if len(node.rows[0]) == 1 else None
+
+
+def as_matrix(node: Several) -> Matrix | None:
+    """``[[1, 2], [3, 4]]`` as a matrix."""
+    rows = [
+        item.items for item in node.items if isinstance(item, Several) and item.brackets == "[]"
+    ]
+    is_matrix = node.brackets == "[]" and len(rows) == len(node.items) > 0
+    return Matrix(tuple(rows)) if is_matrix and len(set(map(len, rows))) == 1 else None
 
 
 def as_term(node: Matrix | Several) -> Term | None:

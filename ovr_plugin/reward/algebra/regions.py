@@ -103,7 +103,11 @@ def region_of(node: Node) -> Region:
         if node.sign == "\\setminus":
             rest = [_complement(region) for region in regions[1:]]
             return _fold([regions[0], *rest], and_)
-        return _fold(regions, or_ if node.sign in ("or", "\\cup") else and_)
+        both = _fold(regions, and_)
+        # "(1, 2) and (3, 4)" is where something holds
+        are_intervals = node.sign == "and" and all(isinstance(part, Several) for part in node.parts)
+        is_union = node.sign in ("or", "\\cup") or (are_intervals and both.is_empty)
+        return _fold(regions, or_) if is_union else both
     if isinstance(node, Matrix) and node.is_system and all(len(row) == 1 for row in node.rows):
         return _fold([region_of(row[0]) for row in node.rows], and_)
     raise Foreign(type(node).__name__)

@@ -134,9 +134,14 @@ def _read_logic(items: Items) -> Node | None:
         parts = _cut(items, lambda item: item == sign or _word(item) == word)  # noqa: B023
         if len(parts) > 1:
             nodes = [read(part) for part in parts if part]
+            is_logic = sign in items and all(map(_is_letter, nodes))  # p \lor q
             is_region = any(map(_is_region, nodes))
-            return Joined(word, tuple(nodes)) if is_region else _list_of(nodes)
+            return Joined(word, tuple(nodes)) if is_region or is_logic else _list_of(nodes)
     return None
+
+
+def _is_letter(node: Node) -> bool:
+    return isinstance(node, Term) and getattr(node.expression, "is_Symbol", False)
 
 
 def _is_region(node: Node) -> bool:

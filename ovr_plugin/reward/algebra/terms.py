@@ -276,6 +276,9 @@ class Reader:
             return self.lift(_matrix(inner))
         parts = arguments(group)
         if len(parts) > 1:
+            in_words = any(isinstance(item, Words) for item in self._items)
+            if opening + group.closing in ("(]", "[)") or (opening == "[" and in_words):
+                raise Unreadable("an interval is no factor")  # "increasing on [0, 1)"
             return self.lift(matrix_of([[read_term(part)] for part in parts]))
         if "\\over" in items or "\\choose" in items:
             return self.lift(read_term(items))

@@ -44,6 +44,7 @@ from ovr_plugin.reward.algebra.nodes import (
 from ovr_plugin.reward.algebra.readings import (
     TUPLES,
     as_list,
+    as_matrix,
     as_quotient,
     as_sum,
     as_term,
@@ -146,6 +147,8 @@ class Judge:
             if are_lists and any(isinstance(item, Several) for item in reference.items):
                 return False
         elif isinstance(answer, Matrix):
+            if (matrix := as_matrix(reference)) is not None and self._same_matrix(matrix, answer):
+                return True
             vector = as_list(answer)
             if vector is None or reference.brackets not in TUPLES:
                 return False
@@ -163,6 +166,8 @@ class Judge:
         return (may_be_region or is_interval(reference)) and self._same_set(reference, answer)
 
     def _same_matrix(self, reference: Matrix, answer: Node) -> bool:
+        if isinstance(answer, Several):
+            answer = as_matrix(answer) or answer
         if isinstance(answer, Matrix):
             if reference.is_system != answer.is_system:
                 return False

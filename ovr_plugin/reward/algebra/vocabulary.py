@@ -30,6 +30,8 @@ _SPELLINGS = {
     "\\emptyset": "\\varnothing \\empty",
     "\\land": "\\wedge",
     "\\lor": "\\vee",
+    "\\cup": "\\bigcup",
+    "\\cap": "\\bigcap",
     "\\setminus": "\\smallsetminus \\backslash",
     "\\dots": "\\ldots \\cdots \\dotsc \\dotsb \\vdots",
     "\\to": "\\rightarrow \\longrightarrow",

@@ -19,6 +19,7 @@ _NO_NOUNS = frozenset(
     "and or not no nor to if but than then either neither maybe perhaps possibly vs versus except "
     "wrong incorrect unless otherwise yes true false correct right is are was be factorial squared "
     "cubed plus minus times over mod modulo choose root roots half halves quarter quarters third "
+    "one two three four five six seven eight nine ten eleven twelve zero twenty thirty "
     "thirds fourths fifths sixths tenths hundredths thousandths hundred thousand million billion "
     "trillion dozen pi infinity infinite remainder with point more less fewer least most about "
     "approximately undefined none sin cos tan cot sec csc log ln exp min max lim gcd lcm det "
