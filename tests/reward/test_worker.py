@@ -19,7 +19,7 @@ from ovr_plugin.reward.processes import Lines
 
 
 def test_workers_load_no_trainer_and_are_limited(reward_pool: Pool) -> None:
-    reward_pool.check("z", "y+0")
+    reward_pool.check("q^3-1", "(q-1)(q^2+q+1)")  # asked nowhere else, or no worker would start
     worker = workers_of(os.getpid(), reward_pool.comparer)[0]
     libraries = " ".join(mapped.path for mapped in worker.memory_maps())
     assert not [name for name in ("/torch/", "/ray/", "/vllm/", "/numpy/") if name in libraries]
