@@ -1,11 +1,11 @@
-"""Workers that start in a tenth of a second: forked from a process that has imported everything.
+"""Workers that need not import torch, transformers and vLLM: forked from a process that has.
 
 A PPO run on a CPU is eight Python processes, and every one of them spends 20 s and more of one core
-on the same imports (torch, transformers, verl, vLLM), before it does anything. Here one process
-imports them, beside the driver's own imports, and each worker is a fork of it. In: the driver's
-command line. Out: a program that takes the place of ``python`` (``forked_python.py``): Ray's hook
-for runtime environments makes it every worker's ``py_executable``, and a forked worker gives it to
-multiprocessing, so that vLLM's engine is forked as well.
+on the same imports before it does anything. Here one process does most of them, beside the
+driver's own, and each worker is a fork of it. In: names of modules. Out: a program that takes the
+place of ``python`` (``forked_python.py``): Ray's hook for runtime environments makes it every
+worker's ``py_executable``, and a forked worker gives it to multiprocessing, so that vLLM's engine
+is forked as well.
 
 Only for the CPU platform, where no driver of a device minds a fork, and on one machine.
 ``OVR_FORK_SERVER=0`` turns it off. The server ends when the driver does.
@@ -115,9 +115,8 @@ def give_to_ray(runtime_env: dict | None) -> dict:
 class Server:
     """Forks itself once per request; see ``serve``."""
 
-    def __init__(self, listening: socket.socket, python: str) -> None:
+    def __init__(self, listening: socket.socket) -> None:
         self.listening = listening
-        self.python = python
         self.selector = selectors.DefaultSelector()
         self.selector.register(listening, selectors.EVENT_READ, self._accept)
         self.selector.register(sys.stdin, selectors.EVENT_READ, self._driver_spoke)
@@ -322,10 +321,9 @@ def main() -> None:
         os.close(hole)
     gc.collect()
     gc.freeze()  # or the first collection in each fork would copy every page
-    python = str(Path(folder) / "python")
-    task = Server(server_socket, python).serve()
+    task = Server(server_socket).serve()
     if task is not None:
-        become(task, python)
+        become(task, str(Path(folder) / "python"))
         return
     for path in Path(folder).iterdir():
         path.unlink()

@@ -15,7 +15,7 @@ from ovr_plugin.reward.normalize import plain_text
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 
 _ARTICLE = re.compile(r"\b(?:an?|the) (?=\S)")
-_HAS_CJK = re.compile(f"[{CJK}]")
+HAS_CJK = re.compile(f"[{CJK}]")
 _CJK_SPACE = re.compile(f"(?<=[{CJK}]) | (?=[{CJK}])")
 _WEEKDAY = re.compile("^(?:周|礼拜)(?=[一二三四五六日天]$)")
 MINUS, PRIME = "\u2212", "\u2032"
@@ -66,7 +66,7 @@ def fold(text: str) -> str:
         text = _PRIMES.sub(lambda primed: primed[1] + PRIME * len(primed[2]), text)
     text = _SPACED.sub(" ", _DROPPED.sub("", _LIST_COMMA.sub(",", text)))
     text = _LOOSE_SPACE.sub("", _ARTICLE.sub("", " ".join(text.casefold().split())))
-    if _HAS_CJK.search(text):
+    if HAS_CJK.search(text):
         text = _WEEKDAY.sub("星期", _CJK_SPACE.sub("", text))
     return _ALIASES.get(text.replace(MINUS, "-"), text)
 

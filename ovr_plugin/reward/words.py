@@ -24,7 +24,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ovr_plugin.reward.comparison import Comparison
-from ovr_plugin.reward.folding import CJK, NAMES, fold, same_folded
+from ovr_plugin.reward.folding import CJK, HAS_CJK, NAMES, fold, same_folded
 from ovr_plugin.reward.normalize import plain_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ _TEXT_WRAPPER = re.compile(r"\\(?:text|mbox|emph)")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
 _OPERATOR = re.compile(r"[=+*^<>\\/|_(){}\[\]]|\d[-\u2212]|[-\u2212]\d")
 _CJK_UNIT = re.compile(rf"(?<=[\d)}}a-zA-Z])\s?[{CJK}]{{1,6}}$")
-_HAS_CJK = re.compile(f"[{CJK}]")
 _FORMULA = re.compile(r"[a-z]+\d[a-z\d]*")  # folded: H2O, FR10
 _GLUED = re.compile(r"^[^\W\d_]*[a-z][A-Z][^\W\d_]*$")
 
@@ -211,7 +210,7 @@ def has_words(text: str) -> bool:
 
 
 def _has_cjk(plain: str) -> bool:
-    return not plain.isascii() and _HAS_CJK.search(_CJK_UNIT.sub("", plain)) is not None
+    return not plain.isascii() and HAS_CJK.search(_CJK_UNIT.sub("", plain)) is not None
 
 
 def is_words(text: str) -> bool:
