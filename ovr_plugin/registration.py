@@ -103,6 +103,7 @@ def hook_into_verl() -> None:
 
 
 def _use_cpu_platform() -> None:
+    from ovr_plugin.platform.allocator import keep_freed_memory
     from ovr_plugin.platform.cpu import cpu_is_active, keep_hidden_gpus_countable
     from ovr_plugin.platform.vllm_cpu import offer_vllm_distribution
 
@@ -115,6 +116,7 @@ def _use_cpu_platform() -> None:
         gloo_backend.apply(distributed)
 
     os.environ[PLATFORM_VARIABLE] = "cpu"  # workers have no command line to read it from
+    keep_freed_memory()
     keep_hidden_gpus_countable()
     offer_vllm_distribution()
     _when_imported("verl.utils.distributed", fix_gloo_backend)

@@ -26,6 +26,9 @@ def register() -> None:
     if current_platform.is_cpu():
         from wrapt import register_post_import_hook
 
+        from ovr_plugin.platform.allocator import keep_freed_memory
+
+        keep_freed_memory()
         keep_linear_weights()
         # Only the engine's process has the model runner; for the others it is a slow import.
         register_post_import_hook(rewind_seeds, "vllm.v1.worker.cpu_model_runner")
