@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 import transfer_queue as tq
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -51,6 +51,7 @@ class OVRTrainer(PPOTrainerSync):
         self.length_schedule = schedule_of(config)
         validation_limit(config)
         stop_strings_of(config)
+        poll_interval_s(config)
         self._prompt_order: dict[str, int] = {}
         super().__init__(config)
 
@@ -71,6 +72,11 @@ class OVRTrainer(PPOTrainerSync):
         if lengths:
             self.length_schedule.observe(self.global_steps, fmean(lengths))
         return batch
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = poll_interval_s(self.config) or buffer.poll_interval
+        return buffer
 
     def _submit_batch_to_rollout(self, batch: Any) -> int:
         for uid in list(batch["uid"]):
@@ -153,6 +159,20 @@ class OVRTrainer(PPOTrainerSync):
         self._dump_futures.append(
             self._dump_executor.submit(write_dump, path, rows, tokenizer, step)
         )
+
+
+def poll_interval_s(config: Any) -> float | None:
+    """Return ``ovr.poll_interval_s``; None: veRL's own, which no key of veRL's sets.
+
+    Raises:
+        ValueError: it is no number above 0.
+    """
+    interval_s = OmegaConf.select(config, "ovr.poll_interval_s")
+    if interval_s is None:
+        return None
+    if isinstance(interval_s, bool) or not isinstance(interval_s, int | float) or interval_s <= 0:
+        raise ValueError(f"ovr.poll_interval_s={interval_s!r} must be a number of seconds above 0")
+    return float(interval_s)
 
 
 def register_ppo_trainer() -> None:

@@ -248,3 +248,28 @@ def test_a_resumed_run_sees_the_same_rows_in_the_same_order(loader_of, done):
     resumed = loader_of()
     resumed.train_dataloader.load_state_dict(state)
     assert fetch(resumed, 10 - done) == expected[done:]
+
+
+def built(**ovr):
+    given = config(**ovr)
+    with open_dict(given):
+        given.trainer.v1.sampler = {
+            "max_off_policy_threshold": None,
+            "max_off_policy_strategy": "drop",
+            "sampler_kwargs": {},
+        }
+    trainer = OVRTrainer.__new__(OVRTrainer)
+    trainer.config, trainer.trainer_mode = given, "sync"
+    trainer._add_prompts_to_generate = None
+    return trainer._build_replay_buffer()
+
+
+def test_the_trainer_looks_for_the_rollout_as_often_as_asked():
+    assert built().poll_interval == 2.0  # veRL's; changed: see whether a key sets it now
+    assert built(poll_interval_s=0.25).poll_interval == 0.25
+
+
+@pytest.mark.parametrize("interval_s", [0, -1, "often", True])
+def test_a_poll_interval_that_is_none_stops_the_run(interval_s):
+    with pytest.raises(ValueError, match=r"poll_interval_s=.* above 0"):
+        OVRTrainer(config(poll_interval_s=interval_s))
