@@ -28,7 +28,7 @@ from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
 MAX_RESPONSE_TOKENS = 48  # ppo_tiny's data.max_response_length
-MAX_PIXELS = 50176  # ppo_tiny's data.max_pixels
+MAX_PIXELS = 25088  # ppo_tiny's data.max_pixels
 PPO_SHOWN = (
     Shown("ovr/reward/all", "reward"),
     Shown("ovr/reward/text", "text"),

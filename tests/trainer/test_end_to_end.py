@@ -232,13 +232,13 @@ from ovr_plugin.data.sample import Sample
 from ovr_plugin.eval.local import evaluate, model_inputs
 checkpoint, rows, theirs = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 samples = list(read_parquet(rows, Sample))
-answers = list(evaluate(checkpoint, samples, 48, max_pixels=50176))
+answers = list(evaluate(checkpoint, samples, 48, max_pixels=25088))
 processor = AutoProcessor.from_pretrained(checkpoint)
 model = AutoModelForImageTextToText.from_pretrained(checkpoint).eval()
 
 def margin(answer, text):
     "How much the model prefers its own token to every other one, where ``text`` leaves its path."
-    inputs = model_inputs(processor, [answer.sample], 50176)
+    inputs = model_inputs(processor, [answer.sample], 25088)
     with torch.inference_mode():
         made = model.generate(**inputs, max_new_tokens=48, do_sample=False,
                               output_logits=True, return_dict_in_generate=True)
