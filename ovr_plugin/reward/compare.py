@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 
 from ovr_plugin.reward import choices, figures, moments, quantity, several, values, words
 from ovr_plugin.reward.comparison import Comparison
@@ -130,6 +131,7 @@ def compare(reference: str, answer: str, spec: AnswerSpec = NOTHING_KNOWN) -> Co
     return _compare_value(right, given, spec)
 
 
+@lru_cache(maxsize=4096)  # a reference is read for each of its prompt's samples
 def _read(text: str) -> str:
     r"""Clean ``text`` and drop ``\text{ for all } x`` behind mathematics."""
     text = words.as_formula(clean(text))

@@ -127,9 +127,9 @@ def _response_ids(data: DataProto, row: Mapping[str, Any]) -> Ids:
 
     The agent loop gives its length; elsewhere ``attention_mask`` covers prompt and response.
     """
-    responses = data.batch["responses"].numpy(force=True)[-1]
+    responses = data.batch["responses"].cpu().numpy()[-1]
     n_tokens = row.get("response_len")
     if n_tokens is None:
-        mask = data.batch["attention_mask"].numpy(force=True)[-1]
+        mask = data.batch["attention_mask"].cpu().numpy()[-1]
         n_tokens = mask[data.batch["prompts"].shape[-1] :].sum()
     return responses[: int(n_tokens)]

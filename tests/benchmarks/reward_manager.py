@@ -188,7 +188,7 @@ def report_overhead(worker: Any, data: list[DataProto], n_runs: int = 5) -> None
 
     totals = [total_us() for _ in range(n_runs)]
     clock = Clock()
-    clock.watch(TailDecoder, "_decode")
+    clock.watch(TailDecoder, "__call__")  # from token ids to the text that decides
     clock.watch(score, "compare")
     clock.watch(worker.reward_manager.pool, "check_async")
     watched = []
