@@ -245,7 +245,7 @@ def _rollout(
         reference=str((reward_model or {}).get("ground_truth")),
         answer=str(graded.get("pred", "")),
         outcome=str(graded.get("outcome", "")),
-        score=float(sum(rm_scores)),  # what veRL trains on, whichever reward made it
+        score=float(rm_scores.sum()),  # what veRL trains on, whichever reward made it
         truncated=bool(extra_fields.get("truncated", graded.get("truncated", False))),
         n_prompt_tokens=len(prompt_ids),
         n_response_tokens=len(response_ids),
