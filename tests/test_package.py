@@ -240,7 +240,8 @@ import verl
 from hydra import compose, initialize_config_module
 with initialize_config_module("verl.trainer.config", version_base=None):
     config = compose("sft_trainer_engine", overrides=["+ovr=sft_tiny"])
-points = [point for group in ("console_scripts", "verl.plugins", "vllm.general_plugins")
+groups = "console_scripts", "verl.plugins", "vllm.general_plugins", "vllm.platform_plugins"
+points = [point for group in groups
           for point in entry_points(group=group) if point.name == "ovr"]
 print("RESULT" + json.dumps({
     "recipe": [config.optim.clip_grad, config.data.custom_cls.name, config.trainer.device],
@@ -260,6 +261,7 @@ def test_an_installed_wheel_serves_a_run_of_verl(python, installed):
         "console_scripts": "app",
         "verl.plugins": str(installed / "ovr_plugin" / "registration.py"),
         "vllm.general_plugins": "register",
+        "vllm.platform_plugins": "name_platform",
     }
     assert found["from"] == [str(installed)]
 

