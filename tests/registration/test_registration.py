@@ -44,9 +44,10 @@ def _state(process) -> dict:
 
 def test_entry_points_name_things_that_exist():
     [verl] = [ep for ep in entry_points(group="verl.plugins") if ep.name == "ovr"]
-    [vllm] = [ep for ep in entry_points(group="vllm.general_plugins") if ep.name == "ovr"]
     assert verl.load().__name__ == "ovr_plugin.registration"
-    assert callable(vllm.load())
+    for group in ("vllm.general_plugins", "vllm.platform_plugins"):
+        [vllm] = [ep for ep in entry_points(group=group) if ep.name == "ovr"]
+        assert callable(vllm.load())
 
 
 def test_a_run_that_does_not_ask_for_ovr_is_left_alone(run_warm_python):
@@ -69,6 +70,7 @@ def test_registration_imports_next_to_nothing(run_python):
     assert ours == {
         "ovr_plugin",
         "ovr_plugin.platform",
+        "ovr_plugin.platform.allocator",
         "ovr_plugin.platform.cpu",
         "ovr_plugin.platform.request",
         "ovr_plugin.platform.vllm_cpu",
