@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ovr_plugin.platform.vllm_cpu import offer_vllm_distribution
+from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed, offer_vllm_distribution
 
 
 @pytest.fixture
@@ -66,6 +66,21 @@ def test_a_real_vllm_comes_first(offered, tmp_path, monkeypatch):
     _install(tmp_path, "vllm-cpu", "0.24.0")
     monkeypatch.setattr(sys, "path", [str(_install(tmp_path, "vllm", "0.25.1"))])
     assert metadata.version("vllm") == "0.25.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "is_cpu"),
+    [
+        ("vllm-cpu", "0.24.0", True),
+        ("vllm", "0.24.0+cpu", True),
+        ("vllm", "0.24.0", False),
+        ("other", "1.0", False),
+    ],
+)
+def test_which_build_is_installed(name, version, is_cpu, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [f for f in sys.meta_path if "Alias" not in str(type(f))])
+    monkeypatch.setattr(sys, "path", [str(_install(tmp_path, name, version))])
+    assert cpu_build_is_installed() is is_cpu
 
 
 def test_without_either_build_vllm_is_still_missing(offered, tmp_path, monkeypatch):
