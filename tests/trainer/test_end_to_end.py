@@ -243,6 +243,8 @@ def margin(answer, text):
         made = model.generate(**inputs, max_new_tokens=48, do_sample=False,
                               output_logits=True, return_dict_in_generate=True)
     ids = made.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+    if processor.tokenizer.decode(ids, skip_special_tokens=True) == text:
+        return 0.0  # by itself the row is answered as theirs, beside others otherwise: a tie
     for n, logits in enumerate(made.logits, 1):
         written = processor.tokenizer.decode(ids[:n], skip_special_tokens=True)
         if not text.startswith(written) or n == len(ids):
