@@ -53,7 +53,7 @@ class Size:
     samples_per_prompt: int
 
 
-FULL = Size(2048, 3, 320, 64, 64, 24, 16, 8)
+FULL = Size(2048, 3, 320, 64, 64, 22, 16, 8)
 SMOKE = Size(1024, 2, 28, 4, 16, 4, 8, 4)  # 32 rows, 8 a step: one epoch
 
 
