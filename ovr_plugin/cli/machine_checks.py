@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovr_plugin.cli.checks import INSTALL_CPU, INSTALL_GPU, Check, installed_version
+from ovr_plugin.platform.vllm_cpu import is_cpu_build
 
 if TYPE_CHECKING:
     from ovr_plugin.cli.probe import Probe
@@ -125,18 +126,13 @@ def check_vllm_build(gpus: Sequence[str]) -> Check | None:
         return None
     if len(present) == 2:
         advice = "Both own the module vllm and overwrite each other. Keep one:"
-    elif _is_for_cpus(present[0], installed[present[0]]) == bool(gpus):
+    elif is_cpu_build(present[0], installed[present[0]] or "") == bool(gpus):
         advice = f"It is of no use {'with' if gpus else 'without'} a GPU. Replace it:"
     else:
         return Check("vLLM build", "ok", present[0])
     install = INSTALL_GPU if gpus else INSTALL_CPU
     command = f"pip uninstall -y {' '.join(present)}\n{install}"
     return Check("vLLM build", "fail", " and ".join(present), advice, command)
-
-
-def _is_for_cpus(build: str, version: str | None) -> bool:
-    # vLLM's CPU build from source is called "vllm" as well, with a local version "+cpu".
-    return build == "vllm-cpu" or "cpu" in (version or "")
 
 
 def check_flash_attention(gpus: Sequence[str]) -> Check:

@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ from rich.text import Text
 from ovr_plugin.cli.trainer_process import Shown, TrainerFailed, override, run_trainer
 from ovr_plugin.platform import fork_server
 from ovr_plugin.platform.request import FORK_SWITCH_VARIABLE
+from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed
 from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
@@ -112,8 +112,7 @@ def quickstart(
 
 def _use_cpu_where_vllm_is_its_cpu_build(console: Console) -> None:
     """On a machine with a GPU the environment of setup.sh still has to run on the CPU."""
-    installed = {d.metadata["Name"] for d in distributions()}
-    if "vllm-cpu" not in installed or "vllm" in installed or not shutil.which("nvidia-smi"):
+    if not cpu_build_is_installed() or not shutil.which("nvidia-smi"):
         return
     chosen = {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": ""}
     os.environ.update(chosen)

