@@ -9,35 +9,26 @@ Upstream: verl/trainer/ppo/v1/trainer_{base,sync}.py (0.9.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import transfer_queue as tq
 from omegaconf import OmegaConf, open_dict
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from ovr_plugin.checkpoint.resume import choose_checkpoint
-from ovr_plugin.data.files import read_json, write_json, write_jsonl
+from ovr_plugin.data.files import read_json, write_json
 from ovr_plugin.trainer.agent_loop import stop_strings_of
 from ovr_plugin.trainer.length_schedule import schedule_of, validation_limit
 from ovr_plugin.trainer.node_check import check_nodes
-from ovr_plugin.trainer.rollouts import EMBEDDED, Rollout, rollout_metrics
+from ovr_plugin.trainer.rollout_rows import fetch_rows, kept_tokens, to_rollout, write_dump
+from ovr_plugin.trainer.rollouts import rollout_metrics
 
 NAME = "ovr"
 STATE = "ovr_state.json"  # in a checkpoint, beside veRL's own files
-FIELDS = [
-    "prompts",
-    "responses",
-    "data_source",
-    "reward_model",
-    "extra_info",
-    "extra_fields",
-    "rm_scores",
-]
 
 
 class OVRTrainer(PPOTrainerSync):
@@ -139,9 +130,11 @@ class OVRTrainer(PPOTrainerSync):
     def _compute_metrics(
         self, batch: Any, metrics: dict, timing_raw: dict, global_steps: int, epoch: int
     ) -> None:
-        super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
-        self._rows = fetch_rows(batch, with_pictures=bool(self.config.trainer.rollout_data_dir))
-        rollouts = [_rollout(None, global_steps, *row) for row in self._rows]
+        with kept_tokens() as tokens:
+            super()._compute_metrics(batch, metrics, timing_raw, global_steps, epoch)
+        with_pictures = bool(self.config.trainer.rollout_data_dir)
+        self._rows = fetch_rows(batch, with_pictures, tokens)
+        rollouts = [to_rollout(None, global_steps, *row) for row in self._rows]
         metrics.update(rollout_metrics(rollouts, len(batch.keys) - len(rollouts)))
 
     def _log_rollout_data(self, batch: Any, timing_raw: dict, rollout_data_dir: str) -> None:
@@ -193,73 +186,3 @@ def in_dispatch_order(keys: Sequence[str], prompt_order: Mapping[str, int]) -> l
         return prompt_order.get(uid, len(prompt_order)), int(session), int(output)
 
     return sorted(range(len(keys)), key=rank)
-
-
-def fetch_rows(batch: Any, with_pictures: bool) -> list[tuple[Any, ...]]:
-    """Fetch a step's graded responses from the transfer queue; padding rows are left out.
-
-    Returns:
-        Of each response its key and the values of `FIELDS`, and of ``raw_prompt``
-        ``with_pictures``.
-    """
-    keys = [
-        key
-        for key, tag in zip(batch.keys, batch.tags, strict=True)
-        if not tag.get("is_padding", False)
-    ]
-    if not keys:
-        return []
-    fields = [*FIELDS, "raw_prompt"] if with_pictures else FIELDS
-    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-    return list(zip(keys, *(list(data[name]) for name in fields), strict=True))
-
-
-def write_dump(path: Path, rows: Sequence[tuple[Any, ...]], tokenizer: Any, step: int) -> None:
-    """Write ``rows`` of `fetch_rows` as records of `Rollout`, in the order of keys."""
-    ordered = sorted(rows, key=lambda row: row[0])
-    write_jsonl(path, (_rollout(tokenizer, step, *row).to_record() for row in ordered))
-
-
-def _rollout(
-    tokenizer: Any,
-    step: int,
-    key: str,
-    prompt_ids: Any,
-    response_ids: Any,
-    data_source: str,
-    reward_model: dict[str, Any],
-    extra_info: dict[str, Any],
-    extra_fields: dict[str, Any],
-    rm_scores: Any,
-    raw_prompt: Any = (),
-) -> Rollout:
-    graded = extra_fields.get("reward_extra_info") or {}
-    return Rollout(
-        step=step,
-        key=key,
-        data_source=str(data_source),
-        modality=str((extra_info or {}).get("modality") or ""),
-        row_id=str((extra_info or {}).get("id") or ""),
-        prompt=_text(tokenizer, prompt_ids),
-        response=_text(tokenizer, response_ids),
-        reference=str((reward_model or {}).get("ground_truth")),
-        answer=str(graded.get("pred", "")),
-        outcome=str(graded.get("outcome", "")),
-        score=float(rm_scores.sum()),  # what veRL trains on, whichever reward made it
-        truncated=bool(extra_fields.get("truncated", graded.get("truncated", False))),
-        n_prompt_tokens=len(prompt_ids),
-        n_response_tokens=len(response_ids),
-        repetition=float(extra_fields.get("repetition", 0.0)),
-        reflection_words=int(extra_fields.get("reflection_words", 0)),
-        images=[image if isinstance(image, str) else EMBEDDED for image in _images(raw_prompt)],
-    )
-
-
-def _images(raw_prompt: Any) -> Iterator[Any]:
-    for message in raw_prompt:
-        parts = message["content"] if isinstance(message["content"], list) else []
-        yield from (part["image"] for part in parts if part.get("type") == "image")
-
-
-def _text(tokenizer: Any, token_ids: Any) -> str:
-    return tokenizer.decode(token_ids, skip_special_tokens=True) if tokenizer else ""

@@ -5,9 +5,10 @@ usage: python tests/benchmarks/iteration_share.py ROLLOUTS [--model FOLDER] [--r
 
 ROLLOUTS is a run's ``trainer.rollout_data_dir``. Its responses, repeated to the length wanted (OVR
 Fig. 3b: 12k tokens on average), are put where the transfer queue would have them, packed as it
-packs them; what is measured is all that the trainer's process does beside veRL's own work: the
-order of the rows, fetching, metrics. Printed apart: what other threads and processes do meanwhile
-(the scores of the text in the rollout workers, the dump in a thread).
+packs them; what is measured is all that the trainer's process does beside veRL's own work (whose
+metrics fetch the tokens): the order of the rows, fetching, metrics. Printed apart: what other
+threads and processes do meanwhile (the scores of the text in the rollout workers, the dump in a
+thread).
 
 The paper gives no time of an iteration. 425 s is a low estimate for 16 nodes of 8 H100: 8192
 responses of 12k tokens, 16 FLOP a parameter and token in training (policy and critic, each forward
@@ -24,7 +25,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -34,8 +34,15 @@ from transfer_queue.storage.managers.simple_storage_manager import AsyncSimpleSt
 from transformers import AutoTokenizer
 
 from ovr_plugin.data.files import read_jsonl
-from ovr_plugin.trainer import ppo_trainer
-from ovr_plugin.trainer.ppo_trainer import _rollout, fetch_rows, in_dispatch_order, write_dump
+from ovr_plugin.trainer.ppo_trainer import in_dispatch_order
+from ovr_plugin.trainer.rollout_rows import (
+    TOKENS,
+    fetch_rows,
+    kept_tokens,
+    to_rollout,
+    tq,
+    write_dump,
+)
 from ovr_plugin.trainer.rollouts import rollout_metrics
 from ovr_plugin.trainer.text_scores import text_scores
 
@@ -102,7 +109,7 @@ def main() -> None:
         columns = {name: pack([rows[key][name] for key in keys]) for name in select_fields}
         return TensorDict(columns, batch_size=len(keys))
 
-    ppo_trainer.tq = SimpleNamespace(kv_batch_get=kv_batch_get)
+    tq.kv_batch_get = kv_batch_get
     print(f"{len(rows)} responses, {args.tokens} tokens on average; median of {args.runs}")
     print("in the trainer's process, while everything waits")
     on_path = []
@@ -114,8 +121,10 @@ def main() -> None:
         return result
 
     step("order of the rows", lambda: in_dispatch_order(keys, order))
-    fetched = step("fetching, unpacked", lambda: fetch_rows(batch, with_pictures=True))
-    rollouts = step("records", lambda: [_rollout(None, 1, *row) for row in fetched])
+    with kept_tokens() as tokens:  # what veRL's metrics fetch, in their time
+        tq.kv_batch_get(keys=keys, partition_id="train", select_fields=list(TOKENS))
+    fetched = step("fetching, unpacked", lambda: fetch_rows(batch, True, tokens))
+    rollouts = step("records", lambda: [to_rollout(None, 1, *row) for row in fetched])
     step("metrics", lambda: rollout_metrics(rollouts))
     seconds = sum(on_path)
     print(f"  {'all':20} {seconds / len(rows) * 1e6:9.1f} us a response, {seconds:.2f} s")

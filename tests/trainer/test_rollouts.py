@@ -7,7 +7,6 @@ from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,8 +19,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from ovr_plugin.data.files import read_jsonl
-from ovr_plugin.trainer import ppo_trainer
-from ovr_plugin.trainer.ppo_trainer import OVRTrainer, fetch_rows, write_dump
+from ovr_plugin.trainer.ppo_trainer import OVRTrainer
+from ovr_plugin.trainer.rollout_rows import TOKENS, fetch_rows, kept_tokens, tq, write_dump
 from ovr_plugin.trainer.rollouts import Rollout, rollout_metrics
 
 
@@ -168,10 +167,12 @@ class Queue:
     def __init__(self):
         self.rows = {}
         self.asked = []
+        self.fields = []
 
     def kv_batch_get(self, keys, partition_id, select_fields):
         assert partition_id == "train"
         self.asked += keys
+        self.fields += select_fields
         pack = AsyncSimpleStorageManager._pack_field_values
         columns = {name: pack([self.rows[key][name] for key in keys]) for name in select_fields}
         return TensorDict(columns, batch_size=len(keys))
@@ -185,7 +186,7 @@ def tokenizer(tiny_model_dir):
 @pytest.fixture
 def queue(monkeypatch):
     queue = Queue()
-    monkeypatch.setattr(ppo_trainer, "tq", SimpleNamespace(kv_batch_get=queue.kv_batch_get))
+    monkeypatch.setattr(tq, "kv_batch_get", queue.kv_batch_get)
     return queue
 
 
@@ -294,6 +295,28 @@ def test_padding_is_neither_fetched_nor_counted(put, queue, tokenizer):
     assert queue.asked == ["a_0_0"]
     assert read_rollouts(batch_of("pad_0_0", padding=["pad_0_0"]), tokenizer, 1) == []
     assert queue.asked == ["a_0_0"], "the queue raises when it is asked for nothing"
+
+
+def test_tokens_that_verl_has_fetched_are_not_fetched_again(put, queue, tokenizer):
+    keys = [
+        put("a_0_0", "How many?", "red or blue", reward={"score": 1.0}),
+        put("pad_0_0", "x", "y", reward={"score": 0.0}),
+        put("b_0_0", "The box is red", "red", reward={"score": 0.0}),
+    ]
+    batch = batch_of(*keys, padding=["pad_0_0"])
+    fetched = fetch_rows(batch, with_pictures=True)
+    queue.fields.clear()
+    with kept_tokens() as tokens:
+        tq.kv_batch_get(keys=keys, partition_id="train", select_fields=[*TOKENS, "response_mask"])
+        tq.kv_batch_get(keys=keys[:1], partition_id="train", select_fields=["extra_fields"])
+    assert tq.kv_batch_get == queue.kv_batch_get
+    queue.fields.clear()
+    from_kept = fetch_rows(batch, with_pictures=True, tokens=tokens)
+    assert not {*TOKENS} & {*queue.fields}
+    assert [row[0] for row in from_kept] == ["a_0_0", "b_0_0"]
+    for kept, plain in zip(from_kept, fetched, strict=True):
+        assert [torch.equal(a, b) for a, b in zip(kept[1:4], plain[1:4], strict=True)] == [True] * 3
+        assert kept[4:] == plain[4:]
 
 
 def test_the_score_is_what_verl_trains_on(put, tokenizer):
