@@ -6,7 +6,10 @@ anew from all of them. A step logged twice (done again after a crash) counts as 
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,21 @@ class RunFolder:
         """All metrics, one line per stage and step."""
         return self.root / "metrics.jsonl"
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Make the folder and hold it: two starts at once would write the same checkpoints.
+
+        Raises:
+            ValueError: another process holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            _hold(folder, self.root)
+            yield
+        finally:
+            os.close(folder)
+
     def checkpoints(self, stage: str) -> Path:
         """The trainer's ``default_local_dir`` of ``stage``."""
         return self.root / stage
@@ -103,3 +121,13 @@ def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     for line in read_jsonl(path):
         yield line["step"], line["data"]
+
+
+def _hold(folder: int, root: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"{root} is in use by another start of this run; wait for its end, or choose another "
+            "--out"
+        ) from error

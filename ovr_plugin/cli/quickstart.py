@@ -90,19 +90,20 @@ def quickstart(
     try:
         _check_corpora(corpora)
         _use_cpu_where_vllm_is_its_cpu_build(console)
-        if fresh:
-            _delete(run)
-        _keep_settings(run, size, seed, corpora)
-        if run.latest_step("ppo") < size.n_steps:
-            _python()  # warms up while data and model are made
-        prepare_data(run, size, seed, corpora, console)
-        make_model(run, seed, console)
-        cold_start(run, size, console)
-        before = check_checkpoint(run, "cold_start", console)
-        ppo(run, size, console)
-        after = check_checkpoint(run, "ppo", console)
-        report(run, before, after, console)
-    except (TrainerFailed, ValueError, FileNotFoundError) as error:
+        with run.in_use():
+            if fresh:
+                _delete(run)
+            _keep_settings(run, size, seed, corpora)
+            if run.latest_step("ppo") < size.n_steps:
+                _python()  # warms up while data and model are made
+            prepare_data(run, size, seed, corpora, console)
+            make_model(run, seed, console)
+            cold_start(run, size, console)
+            before = check_checkpoint(run, "cold_start", console)
+            ppo(run, size, console)
+            after = check_checkpoint(run, "ppo", console)
+            report(run, before, after, console)
+    except (TrainerFailed, ValueError, OSError) as error:
         console.print(Text.assemble(("Stopped:", "bold red"), f" {error}"))
         raise typer.Exit(1) from error
     except KeyboardInterrupt as interrupt:
@@ -268,14 +269,16 @@ def _check_corpora(corpora: Path | None) -> None:
 
 def _delete(run: RunFolder) -> None:
     """Delete an earlier run, and nothing that is none, whatever ``--out`` names."""
-    if not run.root.is_dir():
-        return
     if any(run.root.iterdir()) and not (run.root / SETTINGS).is_file():
         raise ValueError(
             f"{run.root} was not deleted: it is no run of the quickstart (it has no {SETTINGS}); "
             "choose another --out"
         )
-    shutil.rmtree(run.root)
+    for path in run.root.iterdir():  # not the folder itself, which is held
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) -> None:
@@ -296,7 +299,6 @@ def _keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) 
                 f"{run.root} holds a run with other settings ({', '.join(differing)}); "
                 "choose another --out, or --fresh to delete it"
             )
-    run.root.mkdir(parents=True, exist_ok=True)
     write_json(path, wanted)
 
 

@@ -14,12 +14,14 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from ovr_plugin.reward.worker import die_with
 from ovr_plugin.run_folder import read_metrics
 
 POLL_S = 0.5
@@ -73,6 +75,8 @@ def run_trainer(
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            # Killed, it could not end the trainer, which would train on beside the next start's.
+            preexec_fn=partial(die_with, os.getpid()),
         )
         try:
             _show_progress(process, metrics, n_steps, shown, console)

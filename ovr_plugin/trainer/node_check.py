@@ -121,7 +121,7 @@ def _ask(nodes: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dict[str, 
 
     ask = ray.remote(make_reporter())
     answers = {
-        f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})": ask.options(
+        _name_of(node): ask.options(
             num_cpus=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote(paths)
@@ -134,6 +134,12 @@ def _ask(nodes: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> dict[str, 
         except Exception as error:  # whatever a node could not do is its answer
             reports[name] = {"error": f"{type(error).__name__}: {error}"}
     return reports
+
+
+def _name_of(node: Mapping[str, Any]) -> str:
+    # With Ray's id: two nodes may share a machine.
+    host, address = node["NodeManagerHostname"], node["NodeManagerAddress"]
+    return f"{host} ({address}, node {node['NodeID'][:8]})"
 
 
 def _named(path: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -161,3 +163,31 @@ def test_every_path_lies_in_the_folder(run):
     paths += [run.checkpoints(stage) for stage in ("cold_start", "ppo")]
     assert len(set(paths)) == len(paths)
     assert all(path.parent == run.root for path in paths)
+
+
+def test_two_starts_at_once_are_refused(run):
+    with (
+        run.in_use(),
+        pytest.raises(ValueError, match="in use by another start"),
+        RunFolder(run.root).in_use(),
+    ):
+        pass
+    with run.in_use():
+        assert run.root.is_dir()
+
+
+def test_a_killed_start_holds_nothing(run, tmp_path):
+    code = (
+        "import pathlib, sys, time\n"
+        "from ovr_plugin.run_folder import RunFolder\n"
+        "with RunFolder(pathlib.Path(sys.argv[1])).in_use():\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(run.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="in use"), run.in_use():
+            pass
+        holder.kill()
+    with run.in_use():
+        pass

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from rich.console import Console
@@ -261,3 +262,28 @@ def test_an_interrupt_stops_the_trainer_and_its_children(tmp_path):
         main.kill()
         for pid in filter(_alive, pids):
             os.kill(pid, signal.SIGKILL)
+
+
+STARTS_A_TRAINER = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from ovr_plugin.cli.trainer_process import run_trainer
+folder = Path(sys.argv[1])
+code = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+command = [sys.executable, "-c", code]
+run_trainer(command, folder / "metrics.jsonl", folder / "log", 1, (), Console())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of a killed parent")
+def test_a_trainer_does_not_outlive_a_killed_quickstart(tmp_path):
+    command = [sys.executable, "-c", STARTS_A_TRAINER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        trainer = psutil.Process(int((tmp_path / "pid").read_text()))
+        process.kill()
+    assert not psutil.wait_procs([trainer], timeout=10)[1]

@@ -1,8 +1,9 @@
 """The real thing: both upstream trainers on this machine, judged by what they left behind.
 
 One smoke quickstart (cold start, PPO, both checkpoints loaded back); a copy of it, set back to its
-first PPO checkpoint, whose worker is killed while it saves the second; and one more start, which
-goes on from there. Everything is read from metrics.jsonl, the rollout dump and the checkpoints.
+first PPO checkpoint, whose worker is killed while it saves the second; a start after that, which is
+killed itself while the third is saved; and one more, which goes on from there to the end.
+Everything is read from metrics.jsonl, the rollout dump and the checkpoints.
 """
 
 from __future__ import annotations
@@ -93,8 +94,7 @@ def killed(run: RunFolder, metrics: dict, tmp_path_factory: pytest.TempPathFacto
         shutil.rmtree(checkpoints / f"global_step_{step}")
     (checkpoints / TRACKER).write_text("1")
     with start(copy.root) as process:
-        while process.poll() is None and not (checkpoints / "global_step_2" / "actor").exists():
-            time.sleep(0.002)
+        wait_for_save(process, copy, 2)
         workers = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
@@ -110,12 +110,32 @@ def killed(run: RunFolder, metrics: dict, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def resumed(killed: RunFolder) -> RunFolder:
-    """The copy, started again and asked for more PPO iterations."""
-    output = quickstart(killed.root, "--ppo-steps", str(N_STEPS + N_MORE))
+def killed_again(killed: RunFolder) -> RunFolder:
+    """The copy, started again and killed as a whole from outside, the trainer's driver with it."""
+    with start(killed.root) as process:
+        wait_for_save(process, killed, 3)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        _, alive = psutil.wait_procs(started, timeout=60)
+    assert len(started) > 10
+    assert not alive
+    return killed
+
+
+def wait_for_save(process: subprocess.Popen[str], run: RunFolder, step: int) -> None:
+    """Return in the middle of the save of PPO's ``step``, or when the process has ended."""
+    actor = run.checkpoints("ppo") / f"global_step_{step}" / "actor"
+    while process.poll() is None and not actor.exists():
+        time.sleep(0.002)
+
+
+@pytest.fixture(scope="module")
+def resumed(killed_again: RunFolder) -> RunFolder:
+    """The copy, started once more and asked for more PPO iterations."""
+    output = quickstart(killed_again.root, "--ppo-steps", str(N_STEPS + N_MORE))
     assert "going on after iteration" in output
     assert output.count("there already") == 3  # data, model, cold start
-    return killed
+    return killed_again
 
 
 def test_the_cold_start_learns(metrics):
@@ -302,18 +322,23 @@ def test_the_run_folder_holds_what_was_promised(run):
 NOT_OF_THE_TRAINING = re.compile(r"timing_|perf/|rollout_corr/|training/rollout_|^val-")
 
 
-def test_a_killed_run_goes_on_from_its_last_complete_checkpoint(killed, resumed):
-    """Killed while it saved iteration 2: that one is made again."""
-    [*_, before, after] = sorted(killed.logs.glob("ppo_*.jsonl"))
-    assert [step for step, _ in read_metrics(before) if step > 1] == []
-    steps = [step for step, values in read_metrics(after) if "actor/lr" in values]
-    assert steps == list(range(2, N_STEPS + N_MORE + 1))
+def trained_steps(log: Path) -> list[int]:
+    return [step for step, values in read_metrics(log) if "actor/lr" in values]
+
+
+def test_a_killed_run_goes_on_from_its_last_complete_checkpoint(resumed):
+    """Killed while it saved iteration 2, then 3: each is made again."""
+    [*_, killed, killed_again, last] = map(trained_steps, sorted(resumed.logs.glob("ppo_*.jsonl")))
+    assert killed == []
+    assert killed_again == [2]
+    assert last == list(range(3, N_STEPS + N_MORE + 1))
 
 
 def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
     """Same rows, same responses, same weights; equal but for the rounding of another batching."""
-    [*_, after] = sorted(resumed.logs.glob("ppo_*.jsonl"))
-    theirs = {step: values for step, values in read_metrics(after) if "actor/lr" in values}
+    starts = sorted(resumed.logs.glob("ppo_*.jsonl"))[-2:]
+    logged = [record for log in starts for record in read_metrics(log)]
+    theirs = {step: values for step, values in logged if "actor/lr" in values}
     ours = {record["step"]: record for record in metrics["ppo"]}
     for step in range(2, N_STEPS + 1):
         responses = [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
+import ovr_plugin
 from ovr_plugin.trainer.node_check import differences, make_reporter
 
 MARK = "/shared/run/.shared_1"
@@ -83,6 +86,9 @@ def ask():
 ask()
 cluster.add_node(num_cpus=1)
 ask()
+other = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": sys.argv[2]})
+ask()
+cluster.remove_node(other)
 config.trainer.default_local_dir = "run"
 Path("run").mkdir(exist_ok=True)
 ask()
@@ -93,14 +99,22 @@ cluster.shutdown()
 
 
 def test_the_nodes_of_a_cluster_are_asked(run_python, tmp_path):
-    """Two nodes on this machine, alike; Ray's test cluster gives no node packages of its own."""
+    """Nodes on this machine: alone, two alike, a third with another state of the plugin."""
+    changed = tmp_path / "changed" / "ovr_plugin"
+    shutil.copytree(Path(ovr_plugin.__file__).parent, changed)
+    with (changed / "__init__.py").open("a") as file:
+        file.write("# of another commit\n")
     # In a folder of its own, or every other Ray program of this machine would join this cluster.
     with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:
-        done = run_python(CLUSTER, str(tmp_path), cwd=tmp_path, RAY_TMPDIR=ray_folder)
+        done = run_python(
+            CLUSTER, str(tmp_path), str(changed.parent), cwd=tmp_path, RAY_TMPDIR=ray_folder
+        )
     [line] = [line for line in done.stdout.splitlines() if line.startswith("RESULT")] or [""]
     assert line, done.stderr[-3000:]
-    single, equal, relative = json.loads(line.removeprefix("RESULT"))
+    single, equal, differing, relative = json.loads(line.removeprefix("RESULT"))
     assert single == equal == ""
+    assert differing.count("\n") == 1, differing
+    assert "the files of ovr-plugin differ from those elsewhere" in differing
     assert "run is relative" in relative
     assert not list((tmp_path / "run").glob(".shared_*"))
 
