@@ -1,6 +1,6 @@
 """Run by torchrun: one optimizer step of veRL's engines on this rank's share of four fixed rows.
 
-usage: engine_ranks.py MODEL OUT_FOLDER
+usage: engine_ranks.py MODEL OUT_FOLDER [fp32|bf16]
 
 With two ranks, rank 0 holds the two text rows and rank 1 the two image rows; with one rank, all
 four. For each run below rank 0 writes a report and every weight after the step. One rank also
@@ -9,6 +9,7 @@ compares packed with unpacked samples.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ RUNS = {
     "critic": ("value_model", {}),
     "frozen": ("language_model", {"freeze_vision_tower": True}),
 }
-FP32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+PRECISION = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+HAS_FLASH = torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
 
 
 def rows(processor: Any) -> list[dict[str, Any]]:
@@ -79,7 +81,8 @@ def value_loss(model_output: dict, data: Any, dp_group: Any = None) -> tuple[tor
     return ((values - 1) ** 2).sum() / data["batch_num_tokens"] * data["dp_size"], {}
 
 
-def main(path: str, out: str) -> None:
+def main(path: str, out: str, param_dtype: str = "fp32") -> None:
+    PRECISION["param_dtype"] = param_dtype
     _, rank, world_size = initialize_global_process_group()
     if world_size == 1:
         compare_packs(path, Path(out))
@@ -103,20 +106,19 @@ def compare_packs(path: str, out: Path) -> None:
     for name, (use_remove_padding, items) in arrangements.items():
         engine = build_engine(path, "language_model", {}, use_remove_padding)
         data = batch(items, use_remove_padding)
+        outputs: list[float] = []
         losses: list[float] = []
-
-        def loss(*args: Any, losses: list[float] = losses, **kwargs: Any) -> Any:
-            value, metrics = policy_loss(*args, **kwargs)
-            losses.append(float(value))
-            return value, metrics
-
         with engine.train_mode():
-            output = engine.train_batch(data, loss)
+            output = engine.train_batch(data, seen(policy_loss, outputs, losses))
             gradients = {
-                key: weight.grad.full_tensor().clone()
+                key: weight.grad.full_tensor().cpu().clone()
                 for key, weight in engine.module.named_parameters()
             }
-        report = {"loss": sum(losses), "grad_norm": float(output["metrics"]["grad_norm"])}
+        report = {
+            "loss": sum(losses),
+            "grad_norm": float(output["metrics"]["grad_norm"]),
+            "outputs": outputs,
+        }
         found[name] = (report, gradients)
     torch.save(found, out / "packs.pt")
 
@@ -127,8 +129,9 @@ def one_step(
     engine = build_engine(path, model_type, settings)
     data = batch(rows(engine.model_config.processor)[slice(rank * 2, rank * 2 + 4 // world_size)])
     loss = policy_loss if model_type == "language_model" else value_loss
+    outputs: list[float] = []
     with engine.train_mode():
-        output = engine.train_batch(data, loss)
+        output = engine.train_batch(data, seen(loss, outputs, []))
     generator, _ = engine.get_per_tensor_param()
     weights = {name: weight.detach().cpu().clone() for name, weight in generator}
     report = {
@@ -136,8 +139,22 @@ def one_step(
         "module": type(engine.module).__name__,
         "grad_norm": float(output["metrics"]["grad_norm"]),
         "world_size": world_size,
+        "outputs": outputs,
     }
     return report, weights
+
+
+def seen(loss: Any, outputs: list[float], losses: list[float]) -> Any:
+    """The loss; what the model gave for each token, and the loss itself, go into the two lists."""
+
+    def loss_of(model_output: dict, *args: Any, **kwargs: Any) -> Any:
+        given = model_output["values" if "values" in model_output else "log_probs"]
+        outputs.extend(given.values().detach().float().flatten().tolist())
+        value, metrics = loss(model_output, *args, **kwargs)
+        losses.append(float(value))
+        return value, metrics
+
+    return loss_of
 
 
 def build_engine(
@@ -146,7 +163,7 @@ def build_engine(
     model = HFModelConfig(
         path=path,
         use_remove_padding=use_remove_padding,
-        override_config={"attn_implementation": "sdpa"},
+        override_config={"attn_implementation": "flash_attention_2" if HAS_FLASH else "sdpa"},
     )
     model.model_type = model_type
     engine = EngineRegistry.new(
@@ -154,7 +171,7 @@ def build_engine(
         backend="fsdp2",
         model_config=model,
         engine_config=OVREngineConfig(
-            strategy="fsdp2", use_torch_compile=False, mixed_precision=FP32, **settings
+            strategy="fsdp2", use_torch_compile=False, mixed_precision=PRECISION, **settings
         ),
         optimizer_config=FSDPOptimizerConfig(
             lr=0.01, weight_decay=0.5, lr_warmup_steps=0, total_training_steps=1

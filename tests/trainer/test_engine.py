@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,34 +20,40 @@ SCRIPT = Path(__file__).with_name("engine_ranks.py")
 
 
 @pytest.fixture(scope="module")
-def steps(warm_python, tiny_model_dir, tmp_path_factory) -> dict:
-    """(run, number of ranks) -> (report, weights after one optimizer step)."""
-    folder = tmp_path_factory.mktemp("steps")
-    for n_ranks in (1, 2):
+def take_steps(warm_python, tiny_model_dir, tmp_path_factory):
+    """Run the script; gives (run, number of ranks) -> (report, weights after one step)."""
+
+    def take(n_ranks: int, param_dtype: str = "fp32", platform: str = "cpu") -> dict:
+        folder = tmp_path_factory.mktemp("steps")
+        python = warm_python if platform == "cpu" else sys.executable
         command = [
-            *(warm_python, "-m", "torch.distributed.run", "--standalone"),
+            *(python, "-m", "torch.distributed.run", "--standalone"),
             f"--nproc_per_node={n_ranks}",
-            *(str(SCRIPT), str(tiny_model_dir), str(folder)),
+            *(str(SCRIPT), str(tiny_model_dir), str(folder), param_dtype),
         ]
         environment = {
             **os.environ,
-            "VERL_PLATFORM": "cpu",
-            "PYTHON_EXEC": warm_python,
+            "VERL_PLATFORM": platform,
+            "PYTHON_EXEC": python,
             "OMP_NUM_THREADS": "1",
         }
         process = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=300
         )
         assert process.returncode == 0, process.stderr[-4000:]
-    return {
-        "packs": torch.load(folder / "packs.pt", weights_only=True),
-    } | {
-        (path.stem[:-1], int(path.stem[-1])): (
-            json.loads(path.read_text()),
-            torch.load(path.with_suffix(".pt"), weights_only=True),
-        )
-        for path in folder.glob("*.json")
-    }
+        found = {path.stem: torch.load(path, weights_only=True) for path in folder.glob("*.pt")}
+        return {
+            (path.stem[:-1], n_ranks): (json.loads(path.read_text()), found[path.stem])
+            for path in folder.glob("*.json")
+        } | ({"packs": found["packs"]} if n_ranks == 1 else {})
+
+    return take
+
+
+@pytest.fixture(scope="module")
+def steps(take_steps) -> dict:
+    """One rank and two, in float32."""
+    return take_steps(1) | take_steps(2)
 
 
 @pytest.mark.parametrize("arrangement", ["two_packs", "one_pack"])
@@ -101,6 +108,59 @@ def test_a_frozen_tower_stays_bit_identical_under_weight_decay(steps, tiny_model
         for name in before
         if not torch.equal(before[name], unfrozen[name]) and "visual" in name
     ]
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+ROUNDING = 2**-8  # of one bfloat16 number
+MAX_ERROR = 8 * ROUNDING  # of six blocks' output, root mean square
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("nvidia", marks=GPU)])
+def both(request, steps, take_steps) -> tuple[dict, dict]:
+    """One step in float32, and in bfloat16 with float32 masters, as the 7B recipes train."""
+    platform = request.param
+    exact = steps if platform == "cpu" else take_steps(1, platform=platform)
+    return exact, take_steps(1, "bf16", platform)
+
+
+def relative_error(found, exact) -> float:
+    found, exact = torch.as_tensor(found).double(), torch.as_tensor(exact).double()
+    return float((found - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("run", ["critic", "frozen"])
+def test_bfloat16_gives_the_values_and_log_probabilities_of_float32(both, run):
+    exact, rounded = (steps[run, 1][0] for steps in both)
+    error = relative_error(rounded["outputs"], exact["outputs"])
+    print(f"{run}: outputs differ by {error:.2%} in bfloat16")  # pytest -rP shows it
+    assert ROUNDING / 64 < error < MAX_ERROR  # equal numbers would not be bfloat16's
+    assert rounded["grad_norm"] == pytest.approx(exact["grad_norm"], rel=0.05)
+
+
+@pytest.mark.parametrize("arrangement", ["two_packs", "one_pack"])
+def test_packs_in_bfloat16_train_as_unpacked_samples_in_float32(both, arrangement):
+    report, gradients = both[0]["packs"]["padded"]
+    packed, packed_gradients = both[1]["packs"][arrangement]
+    assert packed["loss"] == pytest.approx(report["loss"], rel=ROUNDING)
+    errors = {name: relative_error(packed_gradients[name], g) for name, g in gradients.items()}
+    whole = relative_error(
+        *(torch.cat([x.flatten() for x in g.values()]) for g in (packed_gradients, gradients))
+    )
+    print(
+        f"{arrangement}: gradient differs by {whole:.2%}, "
+        f"loss by {packed['loss'] / report['loss'] - 1:.3%}"
+    )
+    assert whole < MAX_ERROR, sorted(errors.items(), key=lambda item: -item[1])[:5]
+
+
+def test_a_frozen_tower_stays_bit_identical_in_bfloat16(both, tiny_model_dir):
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    before = Qwen2_5_VLForConditionalGeneration.from_pretrained(tiny_model_dir).state_dict()
+    _, after = both[1]["frozen", 1]
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "lm_head.weight" in moved
+    assert not [name for name in moved if "visual" in name]
 
 
 def test_freezing_needs_a_vision_tower():
