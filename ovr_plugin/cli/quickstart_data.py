@@ -25,7 +25,7 @@ def write_data(folder: Path, size: Any, seed: int, corpora: Path | None) -> Iter
     write_parquet(folder / "cold_start.parquet", pairs, ColdStartSample)
     yield f"cold start: {len(pairs)} generated text pairs"
     train = toy_rows(size.n_toy, seed)
-    val = toy_rows(size.n_val, seed + 1)
+    val = toy_rows(size.n_val, seed + 1, held_out=True)
     yield f"RL: {len(train)} generated rows, half of them with a picture"
     if corpora is not None:
         real = _real_rows(folder / "corpora", size.n_real, seed, corpora)

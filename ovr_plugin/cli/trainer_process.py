@@ -81,10 +81,10 @@ def run_trainer(
         try:
             _show_progress(process, metrics, n_steps, shown, console)
         except BaseException:
-            _stop(process)
+            stop(process)
             raise
     if process.returncode:
-        raise TrainerFailed(_failure(process.returncode, log))
+        raise TrainerFailed(failure(process.returncode, log))
 
 
 def override(key: str, path: Path) -> str:
@@ -150,7 +150,7 @@ def _ends_whole(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """End the whole session of the trainer: Ray and vLLM are its children."""
     for signal_, patience_s in ((signal.SIGINT, 15), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
         try:
@@ -163,10 +163,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _failure(status: int, log: Path) -> str:
+def failure(status: int, log: Path, who: str = "the trainer") -> str:
+    """Return what to say of a process that ended with ``status``: the end of its log."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     tail = "\n".join(lines[-LOG_TAIL:])
     return (
-        f"the trainer ended with status {status}. The end of its log:\n{tail}\n\n"
+        f"{who} ended with status {status}. The end of its log:\n{tail}\n\n"
         f"The whole log: {log}\nIf the cause is the installation, `ovr doctor` says how to mend it."
     )

@@ -1,19 +1,22 @@
-r"""Generated rows for the quickstart and the tests: three skills, in words and in pictures.
+r"""Generated rows for the quickstart and the tests: five skills, in words and in pictures.
 
-The skills are naming a colour, counting squares, and telling which of two boxes is larger. The RL
-rows ask about a short text or about a drawn picture of 56 x 56 pixels; the cold-start rows answer
-the questions in words with a short chain of reasoning that shows the paper's behaviours (OVR 2) and
-ends in ``\boxed{}``. Everything is a function of (seed, row number): a longer list starts with the
-shorter one. The vocabulary is a few dozen words, for models of a few million parameters.
+A scene is four places, each with a box of one of four colours or empty. In words it is four short
+phrases; as a picture of 56 x 56 pixels it is four tokens of Qwen2.5-VL, in the same order. Of a
+scene one asks for a colour, a count, a comparison, a position, or a small sum. The RL rows ask in
+words or about the picture; the cold-start rows answer the questions in words with a short chain of
+reasoning that shows the paper's behaviours (OVR 2) and ends in ``\boxed{}``.
+
+Everything is a function of (seed, row number): a longer list starts with the shorter one. A fifth
+of all scenes is held out: no row of training, in either modality or stage, shows one of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,120 +32,169 @@ COLOURS = {
     "blue": (30, 70, 220),
     "yellow": (240, 210, 40),
 }
+EMPTY = "empty"
+PLACES = ("top left", "top right", "bottom left", "bottom right")
+PRICES = {"red": 1, "blue": 2}
 IMAGE_SIZE = 56  # 2 x 2 merged patches of Qwen2.5-VL, that is, four tokens
 CELL = IMAGE_SIZE // 2
+HELD_OUT = 5  # one scene in so many
 BACKTRACKING = "Wait, let me look again."
 VERIFICATION = "Let me check."
 # What Qwen2.5-VL's chat template adds to every prompt.
 TEMPLATE_TEXTS = ["system\nYou are a helpful assistant.", "user\n", "assistant\n"]
 
+Scene = tuple[str, ...]  # of each place a colour or EMPTY
+
 
 @dataclass(frozen=True)
 class Puzzle:
-    """One question in both wordings, with what the reasoning about it says."""
+    """One question about a scene, with what the reasoning about it says."""
 
-    facts: str
+    scene: Scene
+    skill: str
     question: str
     answer: str
-    wrong: str
     steps: str
     check: str
-    draw: Callable[[Any], None]
+    wrong: str
     answer_type: str = "text"
 
+    @property
+    def facts(self) -> str:
+        """The scene in words."""
+        told = [f"{place} {what}" for place, what in zip(PLACES, self.scene, strict=True)]
+        return f"{', '.join(told)}.".capitalize()
 
-def _colour(rng: np.random.Generator) -> Puzzle:
-    colour, other = (str(name) for name in rng.permutation(list(COLOURS))[:2])
-    left, top = (int(x) for x in rng.integers(2, 12, size=2))
-    side = int(rng.integers(24, 40))
 
-    def draw(canvas: Any) -> None:
-        canvas.rectangle((left, top, left + side, top + side), fill=COLOURS[colour])
-
+def _colour(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
+    filled = [place for place, what in enumerate(scene) if what != EMPTY]
+    if not filled:
+        return None
+    place = int(rng.choice(filled))
+    colour, other = scene[place], _another(COLOURS, scene[place], rng)
     return Puzzle(
-        facts=f"The box is {colour}.",
-        question="What colour is the box?",
+        scene,
+        "colour",
+        question=f"What colour is the box at the {PLACES[place]}?",
         answer=colour,
-        wrong=f"The box is {other}.",
-        steps=f"We want the colour of the box. The box is {colour}.",
-        check=f"The box is {colour}.",
-        draw=draw,
+        steps=f"We want the {PLACES[place]}. It is {colour}.",
+        check=f"The {PLACES[place]} is {colour}.",
+        wrong=f"It is {other}.",
     )
 
 
-def _count(rng: np.random.Generator) -> Puzzle:
-    n_red, n_blue = (int(n) for n in rng.integers(1, 3, size=2))
-    total = n_red + n_blue
-    cells = [int(cell) for cell in rng.permutation(4)[:total]]
-
-    def draw(canvas: Any) -> None:
-        for position, cell in enumerate(cells):
-            left, top = cell % 2 * CELL + 6, cell // 2 * CELL + 6
-            fill = COLOURS["red" if position < n_red else "blue"]
-            canvas.rectangle((left, top, left + 15, top + 15), fill=fill)
-
+def _count(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
+    top, bottom = (sum(what != EMPTY for what in row) for row in (scene[:2], scene[2:]))
+    total = top + bottom
+    if not total:
+        return None
     return Puzzle(
-        facts=f"There are {n_red} red squares and {n_blue} blue squares.",
-        question="How many squares are there?",
+        scene,
+        "count",
+        question="How many boxes are there?",
         answer=str(total),
-        wrong=f"There are {total + 1} squares.",
-        steps=f"First, red: {n_red}. Then, blue: {n_blue}. {n_red} + {n_blue} = {total}.",
-        check=f"{n_red} and {n_blue} are {total}.",
-        draw=draw,
+        steps=f"First the top: {top}. Then the bottom: {bottom}. {top} + {bottom} = {total}.",
+        check=f"{top} and {bottom} are {total}.",
+        wrong=f"There are {total % 4 + 1}.",
         answer_type="number",
     )
 
 
-def _larger(rng: np.random.Generator) -> Puzzle:
-    small, large = sorted(int(n) for n in rng.permutation(np.arange(1, 7))[:2])
-    sizes, answer = ((large, small), "left") if rng.integers(2) else ((small, large), "right")
-    other = {"left": "right", "right": "left"}[answer]
-
-    def draw(canvas: Any) -> None:
-        for side, size in enumerate(sizes):
-            middle, half = side * CELL + CELL // 2, 2 * size
-            box = (middle - half, CELL - half, middle + half, CELL + half)
-            canvas.rectangle(box, fill=COLOURS["green"])
-
+def _compare(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
+    first, second = (str(colour) for colour in rng.permutation(list(COLOURS))[:2])
+    counts = {colour: scene.count(colour) for colour in (first, second)}
+    less, more = sorted(counts, key=counts.__getitem__)
+    if counts[less] == counts[more]:
+        return None
     return Puzzle(
-        facts=f"The left box has size {sizes[0]} and the right box has size {sizes[1]}.",
-        question="Which box is larger, left or right?",
-        answer=answer,
-        wrong=f"The {other} box is larger.",
-        steps=f"We want the larger box. {large} is more than {small}. The {answer} box is larger.",
-        check=f"{large} is more than {small}.",
-        draw=draw,
+        scene,
+        "compare",
+        question=f"Are there more {first} or more {second} boxes?",
+        answer=more,
+        steps=f"First {first}: {counts[first]}. Then {second}: {counts[second]}. More {more}.",
+        check=f"{counts[more]} is more than {counts[less]}.",
+        wrong=f"More {less}.",
     )
 
 
-SKILLS = (_colour, _count, _larger)
+def _position(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
+    single = [colour for colour in COLOURS if scene.count(colour) == 1]
+    if not single:
+        return None
+    colour = str(rng.choice(single))
+    place = PLACES[scene.index(colour)]
+    return Puzzle(
+        scene,
+        "position",
+        question=f"Where is the {colour} box?",
+        answer=place,
+        steps=f"We want the {colour} box. It is at the {place}.",
+        check=f"The {place} is {colour}.",
+        wrong=f"It is at the {_another(PLACES, place, rng)}.",
+    )
 
 
-def toy_rows(n: int, seed: int = 0, modality: str = "mixed") -> list[Sample]:
+def _arithmetic(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
+    parts = [scene.count(colour) * price for colour, price in PRICES.items()]
+    total = sum(parts)
+    if not total:
+        return None
+    names = ". Then ".join(f"{colour}: {part}" for colour, part in zip(PRICES, parts, strict=True))
+    return Puzzle(
+        scene,
+        "arithmetic",
+        question="Red boxes cost 1 and blue boxes cost 2. What do they cost together?",
+        answer=str(total),
+        steps=f"First {names}. {parts[0]} + {parts[1]} = {total}.",
+        check=f"{parts[0]} and {parts[1]} are {total}.",
+        wrong=f"They cost {total + 1}.",
+        answer_type="number",
+    )
+
+
+SKILLS: tuple[Callable[[Scene, np.random.Generator], Puzzle | None], ...] = (
+    _colour,
+    _count,
+    _compare,
+    _position,
+    _arithmetic,
+)
+
+
+def is_held_out(scene: Scene) -> bool:
+    """Whether a scene belongs to evaluation alone."""
+    return zlib.crc32(" ".join(scene).encode()) % HELD_OUT == 0
+
+
+def toy_rows(
+    n: int, seed: int = 0, modality: str = "mixed", held_out: bool = False
+) -> list[Sample]:
     """``n`` RL rows.
 
     Args:
         n: number of rows.
         seed: of the rows.
         modality: ``text``, ``image``, or ``mixed``, which alternates (OVR 3.2 mixes the two).
+        held_out: of the scenes that no training row shows.
     """
     if modality not in ("text", "image", "mixed"):
         raise ValueError(f"modality {modality!r} is not text, image or mixed")
-    return [_row(index, seed, modality) for index in range(n)]
+    return [_row(index, seed, modality, held_out) for index in range(n)]
 
 
-def _row(index: int, seed: int, modality: str) -> Sample:
-    puzzle = _puzzle(seed, index)
+def _row(index: int, seed: int, modality: str, held_out: bool) -> Sample:
+    puzzle = _puzzle(seed, index, held_out)
     is_image = modality == "image" or (modality == "mixed" and index % 2 == 1)
     asked = IMAGE_PLACEHOLDER if is_image else f"{puzzle.facts} "
     return Sample(
         data_source=f"{NAME}_{'image' if is_image else 'text'}",
         prompt=_prompt(asked + puzzle.question),
         ground_truth=puzzle.answer,
-        images=[ImageRef(data=_png(puzzle))] if is_image else [],
-        ability=NAME,
+        images=[ImageRef(data=_png(puzzle.scene, seed, index))] if is_image else [],
+        ability=puzzle.skill,
         id=f"{NAME}/{seed}#{index}",
         index=index,
+        split="test" if held_out else "train",
         answer_type=puzzle.answer_type,
     )
 
@@ -168,20 +220,46 @@ def _cold_start_row(index: int, seed: int) -> ColdStartSample:
     )
 
 
-def _puzzle(seed: int, index: int) -> Puzzle:
+def _puzzle(seed: int, index: int, held_out: bool = False) -> Puzzle:
+    """The row's puzzle: scenes are drawn until one has an answer and is on the right side."""
     # Two rows (text, image) of a mixed list share a skill, so that each modality has all skills.
-    return SKILLS[index // 2 % len(SKILLS)](np.random.default_rng((seed, index)))
+    skill = SKILLS[index // 2 % len(SKILLS)]
+    rng = np.random.default_rng((seed, index))
+    while True:
+        scene = _scene(rng)
+        puzzle = skill(scene, rng) if is_held_out(scene) == held_out else None
+        if puzzle is not None:
+            return puzzle
+
+
+def _scene(rng: np.random.Generator) -> Scene:
+    """One to four boxes, each number as often."""
+    places = rng.permutation(len(PLACES))[: rng.integers(1, len(PLACES) + 1)]
+    colours = {int(place): str(rng.choice(list(COLOURS))) for place in places}
+    return tuple(colours.get(place, EMPTY) for place in range(len(PLACES)))
+
+
+def _another(names: Sequence[str] | dict[str, object], name: str, rng: np.random.Generator) -> str:
+    return str(rng.choice([each for each in names if each != name]))
 
 
 def _prompt(question: str) -> list[Message]:
     return [{"role": "user", "content": f"{question} {INSTRUCTION}"}]
 
 
-def _png(puzzle: Puzzle) -> bytes:
+def _png(scene: Scene, seed: int, index: int) -> bytes:
+    """The scene drawn; size and place of each box within its quarter vary."""
     from PIL import Image, ImageDraw
 
+    rng = np.random.default_rng((seed, index, 1))
     image = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), "white")
-    puzzle.draw(ImageDraw.Draw(image))
+    canvas = ImageDraw.Draw(image)
+    for place, what in enumerate(scene):
+        side = int(rng.integers(14, 23))
+        left, top = (int(x) for x in rng.integers(2, CELL - side - 1, size=2))
+        if what != EMPTY:
+            left, top = left + place % 2 * CELL, top + place // 2 * CELL
+            canvas.rectangle((left, top, left + side, top + side), fill=COLOURS[what])
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -200,11 +278,13 @@ def write_toy(
 ) -> dict[str, Path]:
     """Write the toy files of both stages; returns their paths by name.
 
-    Train and validation rows come from different seeds; with so few possible questions the same
-    question can be in both, which a real corpus must not have (see `prepare`).
+    No scene of the validation rows is in another file.
     """
     out = Path(out_dir)
-    rl = {"train": toy_rows(n_train, seed, modality), "val": toy_rows(n_val, seed + 1, modality)}
+    rl = {
+        "train": toy_rows(n_train, seed, modality),
+        "val": toy_rows(n_val, seed + 1, modality, held_out=True),
+    }
     cold_start = {
         "cold_start_train": toy_cold_start_rows(n_train, seed),
         "cold_start_val": toy_cold_start_rows(n_val, seed + 1),

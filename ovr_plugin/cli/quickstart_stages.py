@@ -1,0 +1,231 @@
+"""The quickstart's stages, each a command of its own that is printed as it is run.
+
+Data, model, cold start, PPO, average; between them the checkpoints are served and asked the
+held-out rows. Every stage keeps what is there already.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ovr_plugin.cli.served import served
+from ovr_plugin.cli.trainer_process import Shown, TrainerFailed, override, run_trainer
+from ovr_plugin.platform import fork_server
+from ovr_plugin.platform.request import FORK_SWITCH_VARIABLE
+from ovr_plugin.run_folder import RunFolder
+
+RECIPE = "ppo_tiny"
+AVERAGED = 3  # the last checkpoints
+N_SAVED = 6  # over a run of PPO
+PPO_SHOWN = (
+    Shown("ovr/reward/all", "reward"),
+    Shown("ovr/reward/text", "text"),
+    Shown("ovr/reward/image", "image"),
+    Shown("ovr/response_length/all", "tokens", "{:.0f}"),
+    Shown("ovr/response_limit", "of", "{:.0f}"),
+    Shown("timing_s/step", "time", "{:.1f} s"),
+)
+SFT_SHOWN = (Shown("train/loss", "loss"), Shown("train/lr", "lr", "{:.1e}"))
+METRICS = {"text": "accuracy, text", "image": "accuracy, image"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything; ``lengths`` are PPO's stages: (first iteration, tokens) (OVR 3.2)."""
+
+    n_cold_start: int
+    cold_start_epochs: int
+    n_toy: int
+    n_real: int
+    n_val: int
+    n_steps: int
+    prompts_per_step: int
+    samples_per_prompt: int
+    lengths: tuple[tuple[int, int], ...]
+
+
+def python() -> str:
+    """Return the trainers' interpreter: on a CPU one whose processes are forked, imports done."""
+    has_gpu = os.environ.get("VERL_PLATFORM") != "cpu" and shutil.which("nvidia-smi")
+    if has_gpu or os.environ.get(FORK_SWITCH_VARIABLE) == "0":
+        return sys.executable
+    program = str(fork_server.start())
+    os.environ["PYTHON_EXEC"] = program  # what torch.distributed.run starts its ranks with
+    return program
+
+
+def prepare_data(
+    run: RunFolder, size: Size, seed: int, corpora: Path | None, console: Console
+) -> None:
+    """Write the cold start's text pairs, and RL rows with pictures, real ones where there are."""
+    from ovr_plugin.cli.quickstart_data import write_data
+
+    title(console, "Data")
+    if (run.data / "val.parquet").is_file():
+        console.print(f"  there already: {run.data}")
+        return
+    for line in write_data(run.data, size, seed, corpora):
+        console.print(f"  {line}", highlight=False)
+
+
+def make_model(run: RunFolder, seed: int, console: Console) -> None:
+    """Make the tiny model and its tokenizer from the texts of the data."""
+    title(console, "Model")
+    if (run.model / "generation_config.json").is_file():
+        console.print(f"  there already: {run.model}")
+        return
+    from ovr_plugin.cli.quickstart_data import texts_of
+    from ovr_plugin.models.tiny import make_tiny
+
+    with console.status("  making a tiny Qwen2.5-VL and its tokenizer"):
+        make_tiny(run.model, texts_of(run.data), seed=seed, vocab_size=1536)
+    console.print(f"  a random Qwen2.5-VL of {_n_parameters(run.model):,} parameters: {run.model}")
+
+
+def cold_start(run: RunFolder, size: Size, console: Console) -> None:
+    """Stage 1 (OVR 3.1): supervised, text only, the language model alone."""
+    title(console, "Cold start: text only, vision tower frozen (OVR 3.1)")
+    if run.latest_step("cold_start"):
+        console.print(f"  there already: {run.export('cold_start')}")
+        return
+    metrics, log = run.next_start("cold_start")
+    command = [
+        *(python(), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1"),
+        *("-m", "verl.trainer.sft_trainer", "+ovr=sft_tiny"),
+        override("model.path", run.model),
+        override("data.train_files", run.data / "cold_start.parquet"),
+        override("trainer.default_local_dir", run.checkpoints("cold_start")),
+        f"trainer.total_epochs={size.cold_start_epochs}",
+    ]
+    n_steps = size.n_cold_start // 32 * size.cold_start_epochs
+    run_trainer(command, metrics, log, n_steps, SFT_SHOWN, console)
+    run.merge_metrics()
+
+
+def ppo(run: RunFolder, size: Size, console: Console) -> None:
+    """Stage 2 (OVR 3.2): PPO on text and image rows, reward 1 or 0; resumes by itself."""
+    title(console, "PPO: text and images mixed, reward 1 or 0, growing length (OVR 3.2)")
+    done = run.latest_step("ppo")
+    if done >= size.n_steps:
+        console.print(f"  there already: {run.export('ppo')}")
+        return
+    if done:
+        console.print(f"  going on after iteration {done}")
+    metrics, log = run.next_start("ppo")
+    every = max(1, size.n_steps // N_SAVED)
+    command = [
+        *(python(), "-m", "verl.trainer.main_ppo", f"+ovr={RECIPE}"),
+        override("actor_rollout_ref.model.path", run.export("cold_start")),
+        override("data.train_files", run.data / "train.parquet"),
+        override("data.val_files", run.data / "val.parquet"),
+        f"data.train_batch_size={size.prompts_per_step}",
+        f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
+        f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
+        f"ovr.length_schedule={[list(stage) for stage in size.lengths]}".replace(" ", ""),
+        f"trainer.total_training_steps={size.n_steps}",
+        override("trainer.default_local_dir", run.checkpoints("ppo")),
+        override("trainer.rollout_data_dir", run.rollouts),
+        override("trainer.validation_data_dir", run.validations),
+        f"trainer.save_freq={every}",
+        f"trainer.test_freq={size.n_steps}",
+    ]
+    run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)
+    run.merge_metrics()
+
+
+def average_last(run: RunFolder, console: Console) -> Path:
+    """Average the last checkpoints of PPO, as the paper's final model is made (OVR 4.1)."""
+    from ovr_plugin.cli.average import average
+
+    title(console, "Average of the last checkpoints (OVR 4.1)")
+    folder = run.checkpoints("ppo")
+    steps = sorted(int(path.name.rpartition("_")[2]) for path in folder.glob("global_step_*"))
+    averaged = [folder / f"global_step_{step}" for step in steps[-AVERAGED:]]
+    target = run.root / f"average_ppo_{steps[-1]}"
+    if (target / "config.json").is_file():
+        console.print(f"  there already: {target}")
+        return target
+    _print_command(console, ["ovr", "average", target, *averaged, "--dtype", "float32"])
+    average(target, averaged, dtype="float32")
+    return target
+
+
+def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> Path:
+    """Serve a checkpoint and ask it the held-out rows, greedily; returns the folder of results."""
+    from ovr_plugin.cli.evaluate import evaluate as ask
+
+    title(console, f"Evaluation of {name}: served by vLLM, asked what no training row shows")
+    out = run.root / "eval" / name
+    if (out / "results.json").is_file():
+        console.print(f"  there already: {out}")
+        return out
+    rows = run.data / "val.parquet"
+    run.logs.mkdir(parents=True, exist_ok=True)
+    with served(checkpoint, RECIPE, python(), run.logs / f"serve_{name}.log", console) as url:
+        command = ["ovr", "eval", rows, "--url", url, "--out", out, "--temperature", "0"]
+        _print_command(console, command)
+        try:
+            ask([str(rows)], out, url=url, temperature=0.0)
+        except typer.Exit as end:
+            if end.exit_code:
+                raise TrainerFailed(f"ovr eval ended with status {end.exit_code}") from end
+    return out
+
+
+def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:
+    """Write the report's page and figures, and print what was learned."""
+    from ovr_plugin.analysis.plots import draw_plots
+    from ovr_plugin.cli.report import report as write_report
+    from ovr_plugin.data.files import read_json
+
+    title(console, "Result")
+    plots = draw_plots(run.merge_metrics(), run.plots)
+    _print_command(console, ["ovr", "report", run.root])
+    write_report([run.root])
+    table = Table("held-out rows", *evaluations)
+    found = [read_json(out / "results.json")[0]["metrics"] for out in evaluations.values()]
+    for modality, metric in METRICS.items():
+        table.add_row(modality, *(f"{each[metric]['value']:.0f} %" for each in found))
+    console.print(table)
+    for what, path in (
+        ("metrics of every step", run.metrics),
+        ("plots", run.plots),
+        ("report with rollouts and their pictures", run.root / "report.html"),
+        ("rollouts of every iteration", run.rollouts),
+        ("checkpoint (HF folder)", run.export("ppo")),
+        ("logs of the trainers and servers", run.logs),
+    ):
+        console.print(f"  {what}: {path}", highlight=False)
+    if not plots:
+        console.print("  no plot: the metrics hold nothing to draw")
+
+
+def title(console: Console, text: str) -> None:
+    """Print a stage's heading."""
+    console.print(f"\n{text}", style="bold", highlight=False)
+
+
+def _print_command(console: Console, words: Sequence[Any]) -> None:
+    line = shlex.join(map(str, words))
+    console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
+
+
+def _n_parameters(folder: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        shapes = (weights.get_slice(name).get_shape() for name in weights.keys())
+        return sum(math.prod(shape) for shape in shapes)

@@ -1,0 +1,91 @@
+"""A checkpoint behind ``vllm serve`` for as long as it is asked: a folder in, an address out.
+
+The line that is run is the one that `ovr serving` prints, with a free port; the server's own output
+goes to a log file. It ends with the block, and with the process that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from ovr_plugin.checkpoint.serving import prepare_serving
+from ovr_plugin.cli.trainer_process import TrainerFailed, failure, stop
+from ovr_plugin.reward.worker import die_with
+
+START_TIMEOUT_S = 600.0
+POLL_S = 0.2
+VLLM = ("-m", "vllm.entrypoints.cli.main")  # what the script ``vllm`` runs
+
+
+@contextmanager
+def served(
+    checkpoint: Path, recipe: str, python: str, log: Path, console: Console
+) -> Iterator[str]:
+    """Serve ``checkpoint`` as ``recipe`` samples while the block runs.
+
+    Args:
+        checkpoint: an HF folder.
+        recipe: whose sampling and lengths.
+        python: the interpreter of the server.
+        log: where its output goes.
+        console: where the command is printed.
+
+    Yields:
+        Its address, up to where ``/chat/completions`` begins.
+
+    Raises:
+        ValueError: the folder cannot be served.
+        TrainerFailed: the server did not start; the message has the end of its log.
+    """
+    port = _free_port()
+    line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --port {port}"
+    console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
+    command = [python, *VLLM, *shlex.split(line)[1:]]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 (our own command)
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=partial(die_with, os.getpid()),
+        )
+    try:
+        with console.status("  starting the server"):
+            _wait(process, f"http://127.0.0.1:{port}/health", log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        stop(process)
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TrainerFailed(failure(process.returncode, log, "the server"))
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (our own address)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(POLL_S)
+    raise TrainerFailed(f"the server did not answer within {START_TIMEOUT_S:g} s; its log: {log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
