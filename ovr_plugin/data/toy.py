@@ -13,7 +13,7 @@ of all scenes is held out: no row of training, in either modality or stage, show
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -239,7 +239,7 @@ def _scene(rng: np.random.Generator) -> Scene:
     return tuple(colours.get(place, EMPTY) for place in range(len(PLACES)))
 
 
-def _another(names: Sequence[str] | dict[str, object], name: str, rng: np.random.Generator) -> str:
+def _another(names: Iterable[str], name: str, rng: np.random.Generator) -> str:
     return str(rng.choice([each for each in names if each != name]))
 
 

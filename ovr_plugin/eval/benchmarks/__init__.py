@@ -58,6 +58,4 @@ def get_benchmarks(names: list[str]) -> list[Benchmark]:
             f"no benchmark named {', '.join(unknown)}; there are {', '.join(sorted(known))}, "
             f"and the suites {', '.join(SUITES)}"
         )
-    return [
-        known[str(Path(name)) if name.endswith(ENDING) else name] for name in dict.fromkeys(wanted)
-    ]
+    return [known[name] for name in dict.fromkeys(wanted)]
