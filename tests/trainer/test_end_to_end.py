@@ -95,6 +95,7 @@ def killed(run: RunFolder, metrics: dict, tmp_path_factory: pytest.TempPathFacto
     (checkpoints / TRACKER).write_text("1")
     with start(copy.root) as process:
         wait_for_save(process, copy, 2)
+        assert process.poll() is None, end(process)[-6000:]
         workers = [
             child
             for child in psutil.Process(process.pid).children(recursive=True)
@@ -114,6 +115,7 @@ def killed_again(killed: RunFolder) -> RunFolder:
     """The copy, started again and killed as a whole from outside, the trainer's driver with it."""
     with start(killed.root) as process:
         wait_for_save(process, killed, 3)
+        assert process.poll() is None, end(process)[-6000:]
         started = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         _, alive = psutil.wait_procs(started, timeout=60)
