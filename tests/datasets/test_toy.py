@@ -15,6 +15,8 @@ from ovr_plugin.data.sample import ColdStartSample, Sample, cold_start_problems,
 from ovr_plugin.data.toy import (
     BACKTRACKING,
     COLOURS,
+    EMPTY,
+    PLACES,
     VERIFICATION,
     toy_cold_start_rows,
     toy_rows,
@@ -27,31 +29,37 @@ def pixels(sample):
     return np.asarray(Image.open(BytesIO(sample.images[0].data)).convert("RGB"))
 
 
-def coloured(image):
-    return (image != 255).any(axis=-1)
+def scene_of_picture(sample):
+    """Looks at the pixels only."""
+    image, names = pixels(sample), {value: name for name, value in COLOURS.items()}
+    quarters = [image[y : y + 28, x : x + 28].reshape(-1, 3) for y in (0, 28) for x in (0, 28)]
+    seen = [
+        {tuple(map(int, pixel)) for pixel in quarter} - {(255, 255, 255)} for quarter in quarters
+    ]
+    return [names[colours.pop()] if colours else EMPTY for colours in seen]
 
 
-def answer_from_picture(sample):
-    """Looks at the pixels only: an independent solution of each skill."""
-    image, question = pixels(sample), sample.prompt[0]["content"]
-    if "colour" in question:
-        (colour,) = {tuple(map(int, pixel)) for pixel in image[coloured(image)]}
-        return {value: name for name, value in COLOURS.items()}[colour]
+def scene_of_text(prompt):
+    """Reads the first sentence only."""
+    return [phrase.split()[-1] for phrase in prompt.split(".")[0].split(", ")]
+
+
+def solve(scene, question):
+    """An independent solution of each skill; the question is all it knows of it."""
+    if "What colour" in question:
+        return scene[PLACES.index(re.search(r"at the (\w+ \w+)\?", question).group(1))]
     if "How many" in question:
-        quarters = [image[y : y + 28, x : x + 28] for x in (0, 28) for y in (0, 28)]
-        return str(sum(coloured(quarter).any() for quarter in quarters))
-    left, right = coloured(image[:, :28]).sum(), coloured(image[:, 28:]).sum()
-    return "left" if left > right else "right"
+        return str(4 - scene.count(EMPTY))
+    if "Where" in question:
+        return PLACES[scene.index(re.search(r"Where is the (\w+) box", question).group(1))]
+    if "cost" in question:
+        return str(scene.count("red") + 2 * scene.count("blue"))
+    first, second = re.search(r"more (\w+) or more (\w+)", question).groups()
+    return max(first, second, key=scene.count)
 
 
-def answer_from_text(prompt):
-    """Reads the numbers and colours of the text only."""
-    numbers = [int(number) for number in re.findall(r"\d+", prompt)]
-    if "colour" in prompt:
-        return re.search(r"The box is (\w+)\.", prompt).group(1)
-    if "How many" in prompt:
-        return str(sum(numbers))
-    return "left" if numbers[0] > numbers[1] else "right"
+def question_of(row):
+    return re.sub(r"^Top.*?\. ", "", row.prompt[0]["content"])
 
 
 def test_rows_are_good():
@@ -60,36 +68,64 @@ def test_rows_are_good():
 
 
 def test_pictures_show_the_answer():
-    for sample in toy_rows(120, seed=3, modality="image"):
-        assert answer_from_picture(sample) == sample.ground_truth
+    for sample in toy_rows(200, seed=3, modality="image"):
+        assert solve(scene_of_picture(sample), question_of(sample)) == sample.ground_truth
         assert pixels(sample).shape == (56, 56, 3)
 
 
 def test_texts_say_the_answer():
-    for sample in toy_rows(120, seed=3, modality="text"):
-        assert answer_from_text(sample.prompt[0]["content"]) == sample.ground_truth
+    for sample in toy_rows(200, seed=3, modality="text"):
+        scene = scene_of_text(sample.prompt[0]["content"])
+        assert solve(scene, question_of(sample)) == sample.ground_truth
+
+
+def test_the_same_row_shows_in_a_picture_what_it_says_in_words():
+    rows = zip(toy_rows(40, modality="text"), toy_rows(40, modality="image"), strict=True)
+    for text, image in rows:
+        assert scene_of_text(text.prompt[0]["content"]) == scene_of_picture(image)
+
+
+def test_held_out_scenes_are_in_no_row_of_training():
+    train = [*toy_rows(600, modality="text"), *toy_cold_start_rows(600)]
+    seen = {tuple(scene_of_text(row.prompt[0]["content"])) for row in train}
+    seen |= {tuple(scene_of_picture(row)) for row in toy_rows(200, seed=5, modality="image")}
+    held_out = {
+        tuple(scene_of_picture(row)) for row in toy_rows(200, 1, "image", held_out=True)
+    } | {tuple(scene_of_text(row.prompt[0]["content"])) for row in toy_rows(200, 1, "text", True)}
+    assert len(held_out) > 60
+    assert not seen & held_out
 
 
 def test_responses_end_in_the_answer_of_their_question():
-    for row in toy_cold_start_rows(120):
-        answer = answer_from_text(row.prompt[0]["content"])
+    for row in toy_cold_start_rows(200):
+        answer = solve(scene_of_text(row.prompt[0]["content"]), question_of(row))
         assert row.response.endswith(f" \\boxed{{{answer}}}")
         assert row.response.count("\\boxed") == 1
 
 
 def test_behaviours_are_shared_out_over_the_skills():
     seen = Counter()
-    for row in toy_cold_start_rows(18):
-        skill = row.prompt[0]["content"].split("?")[0].split(". ")[-1]
+    for number, row in enumerate(toy_cold_start_rows(30)):
         behaviour = (BACKTRACKING in row.response, VERIFICATION in row.response)
-        seen[skill, behaviour] += 1
-    assert len(seen) == 9
+        seen[number // 2 % 5, behaviour] += 1
+    assert len(seen) == 15
     assert set(seen.values()) == {2}
 
 
 def test_mixed_rows_have_every_skill_in_both_modalities():
-    seen = {(row.modality, row.prompt[0]["content"].split("?")[0][-10:]) for row in toy_rows(6)}
-    assert len(seen) == 6
+    seen = {(row.modality, row.ability) for row in toy_rows(10)}
+    assert len(seen) == 10
+
+
+def test_guessing_without_looking_is_right_seldom():
+    """The most frequent answer to each kind of question; what a blind model can reach."""
+    answers = {}
+    for row in toy_rows(2000, modality="image"):
+        kind = re.sub("|".join([*COLOURS, *PLACES]), "_", question_of(row))
+        answers.setdefault(kind, Counter())[row.ground_truth] += 1
+    best = {kind: counts.most_common(1)[0][1] for kind, counts in answers.items()}
+    assert len(best) == 5
+    assert sum(best.values()) / 2000 < 0.32
 
 
 def test_longer_list_starts_with_the_shorter_one():
@@ -100,10 +136,10 @@ def test_longer_list_starts_with_the_shorter_one():
 
 def test_words_are_few_and_rows_short(tokenizer):
     words = {word for text in toy_texts() for word in re.findall(r"\w+", text)}
-    assert len(words) < 80
+    assert len(words) < 90
     texts = [row.response for row in toy_cold_start_rows(200)]
     texts += [row.prompt[0]["content"] for row in toy_rows(200)]
-    assert max(len(tokenizer(text)["input_ids"]) for text in texts) <= 45
+    assert max(len(tokenizer(text)["input_ids"]) for text in texts) <= 64
 
 
 def test_unknown_modality():
