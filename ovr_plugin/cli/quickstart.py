@@ -131,7 +131,8 @@ def _keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) 
     """Refuse to mix a run with one of other settings; more PPO iterations are fine."""
     from ovr_plugin.data.files import read_json, write_json
 
-    wanted = {**asdict(size), "seed": seed, "corpora": bool(corpora)}
+    lengths = [list(stage) for stage in size.lengths]  # as JSON has them
+    wanted = {**asdict(size), "lengths": lengths, "seed": seed, "corpora": bool(corpora)}
     path = run.root / SETTINGS
     if path.is_file():
         found = read_json(path)

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ovr_plugin.data.files import read_parquet
+from ovr_plugin.data.files import check_schema, read_parquet, read_table
 from ovr_plugin.data.sample import BadRow, Sample, problems
-from ovr_plugin.eval.benchmark import Benchmark
+from ovr_plugin.eval.benchmark import Benchmark, Paper
 from ovr_plugin.eval.scoring import Item, Scoring, accuracy
 
 ENDING = ".parquet"
@@ -47,10 +47,14 @@ def own_rows(path: str | Path) -> OwnRows:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: it is none of rows of ours.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of rows")
+    check_schema(path, Sample)
+    modalities = {str(row["extra_info"]["modality"]) for row in read_table(path, ["extra_info"])}
+    shown = ["accuracy", *(f"accuracy, {name}" for name in sorted(modalities))]
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -61,6 +65,7 @@ def own_rows(path: str | Path) -> OwnRows:
         license="",
         sources=(),
         scoring=Scoring(parts=accuracy("modality", "source")),
+        paper=[Paper(metric, None, None) for metric in shown],  # the lines of the table
         version=checksum,
         path=path,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ovr_plugin.data.files import write_parquet
@@ -36,6 +38,25 @@ def test_rows_are_items_with_the_facts_that_scores_are_split_by(file):
         for name in ("text", "image", "toy_text", "toy_image")
     }
     assert by_modality == {"text": 2, "image": 0, "toy_text": 2, "toy_image": 0}
+
+
+def test_its_table_has_a_line_for_each_modality_there_is(file):
+    both, text = toy_rows(4), toy_rows(4, modality="text")
+    assert [paper.metric for paper in own_rows(file(both)).paper] == [
+        "accuracy",
+        "accuracy, image",
+        "accuracy, text",
+    ]
+    assert [paper.metric for paper in own_rows(file(text)).paper] == ["accuracy", "accuracy, text"]
+
+
+def test_a_table_of_something_else_is_refused(tmp_path):
+    pq.write_table(pa.table({"question": ["x"]}), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match=r"other\.parquet"):
+        own_rows(tmp_path / "other.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ValueError, match=r"text\.parquet"):
+        own_rows(tmp_path / "text.parquet")
 
 
 def test_rows_without_a_name_and_of_the_same_name_are_told_apart(file):
