@@ -11,6 +11,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from ovr_plugin.eval.benchmark import Benchmark
+from ovr_plugin.eval.own_rows import ENDING, own_rows
 
 # The rows of the paper's tables, in its order.
 TEXT = ("aime24", "aime25", "math500", "gpqa_diamond", "mmlu", "mmlu_pro")
@@ -41,12 +42,16 @@ def all_benchmarks() -> dict[str, Benchmark]:
 
 
 def get_benchmarks(names: list[str]) -> list[Benchmark]:
-    """Return benchmarks by their names or those of suites, each once.
+    """Return benchmarks by their names or those of suites, or parquet files, each once.
 
     Raises:
-        ValueError: naming those that are neither, and what there is.
+        ValueError: naming those that are neither, and what there is; two files of one name.
+        FileNotFoundError: a parquet file is not there.
     """
-    known = all_benchmarks()
+    files = {name: own_rows(name) for name in names if name.endswith(ENDING)}
+    known = all_benchmarks() | files
+    if len({file.name for file in files.values()}) < len(files):
+        raise ValueError("two files have one name, and with it one folder of results; rename one")
     wanted = [each for name in names for each in SUITES.get(name, (name,))]
     if unknown := sorted(set(wanted) - set(known)):
         raise ValueError(
