@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ovr_plugin.cli.ablations import ablations
 from ovr_plugin.cli.average import average
 from ovr_plugin.cli.behaviours import behaviours
 from ovr_plugin.cli.doctor import doctor
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(doctor)
 app.command()(quickstart_command)
+app.command()(ablations)
 app.command()(average)
 app.command()(loss)
 app.command()(prepare)

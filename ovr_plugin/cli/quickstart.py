@@ -33,6 +33,7 @@ from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed
 from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
+STOPPING = (TrainerFailed, ValueError, OSError, KeyboardInterrupt)
 FULL = Size(2048, 3, 320, 64, 64, 22, 16, 8, ((1, 32), (8, 40), (15, 48)))
 SMOKE = Size(
     1024, 2, 28, 4, 16, 4, 8, 4, ((1, 32), (2, 40), (3, 48))
@@ -89,12 +90,17 @@ def quickstart(
             averaged = average_last(run, console)
             found[averaged.name] = evaluate(run, averaged, averaged.name, console)
             report(run, found, console)
-    except (TrainerFailed, ValueError, OSError) as error:
-        console.print(Text.assemble(("Stopped:", "bold red"), f" {error}"))
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as interrupt:
+    except STOPPING as error:
+        stopped(console, error)
+
+
+def stopped(console: Console, error: BaseException) -> None:
+    """Say why it ended before its end, and end with the status of that."""
+    if isinstance(error, KeyboardInterrupt):
         console.print("Interrupted; the same command goes on from the last checkpoint.")
-        raise typer.Exit(130) from interrupt
+        raise typer.Exit(130) from error
+    console.print(Text.assemble(("Stopped:", "bold red"), f" {error}"))
+    raise typer.Exit(1) from error
 
 
 def _use_cpu_where_vllm_is_its_cpu_build(console: Console) -> None:

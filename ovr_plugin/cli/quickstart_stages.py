@@ -57,6 +57,15 @@ class Size:
     lengths: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True)
+class Variant:
+    """What an ablation changes: overrides of PPO, the modality of its rows, its start."""
+
+    overrides: tuple[str, ...] = ()
+    modality: str | None = None
+    from_cold_start: bool = True
+
+
 def python() -> str:
     """Return the trainers' interpreter: on a CPU one whose processes are forked, imports done."""
     has_gpu = os.environ.get("VERL_PLATFORM") != "cpu" and shutil.which("nvidia-smi")
@@ -115,8 +124,9 @@ def cold_start(run: RunFolder, size: Size, console: Console) -> None:
     run.merge_metrics()
 
 
-def ppo(run: RunFolder, size: Size, console: Console) -> None:
+def ppo(run: RunFolder, size: Size, console: Console, variant: Variant | None = None) -> None:
     """Stage 2 (OVR 3.2): PPO on text and image rows, reward 1 or 0; resumes by itself."""
+    variant = variant or Variant()
     title(console, "PPO: text and images mixed, reward 1 or 0, growing length (OVR 3.2)")
     done = run.latest_step("ppo")
     if done >= size.n_steps:
@@ -126,10 +136,11 @@ def ppo(run: RunFolder, size: Size, console: Console) -> None:
         console.print(f"  going on after iteration {done}")
     metrics, log = run.next_start("ppo")
     every = max(1, size.n_steps // N_SAVED)
+    start = run.export("cold_start") if variant.from_cold_start else run.model
     command = [
         *(python(), "-m", "verl.trainer.main_ppo", f"+ovr={RECIPE}"),
-        override("actor_rollout_ref.model.path", run.export("cold_start")),
-        override("data.train_files", run.data / "train.parquet"),
+        override("actor_rollout_ref.model.path", start),
+        override("data.train_files", _train_rows(run, variant.modality)),
         override("data.val_files", run.data / "val.parquet"),
         f"data.train_batch_size={size.prompts_per_step}",
         f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
@@ -141,9 +152,24 @@ def ppo(run: RunFolder, size: Size, console: Console) -> None:
         override("trainer.validation_data_dir", run.validations),
         f"trainer.save_freq={every}",
         f"trainer.test_freq={size.n_steps}",
+        *variant.overrides,
     ]
     run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)
     run.merge_metrics()
+
+
+def _train_rows(run: RunFolder, modality: str | None) -> Path:
+    """The training rows, or a file of those of one modality alone."""
+    from ovr_plugin.data.files import read_parquet, write_parquet
+    from ovr_plugin.data.sample import Sample, at_place
+
+    rows = run.data / "train.parquet"
+    if modality is None:
+        return rows
+    chosen = [sample for sample in read_parquet(rows, Sample) if sample.modality == modality]
+    path = run.root / f"train_{modality}.parquet"
+    write_parquet(path, [at_place(row, n, "train") for n, row in enumerate(chosen)], Sample)
+    return path
 
 
 def average_last(run: RunFolder, console: Console) -> Path:
@@ -189,16 +215,15 @@ def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> No
     """Write the report's page and figures, and print what was learned."""
     from ovr_plugin.analysis.plots import draw_plots
     from ovr_plugin.cli.report import report as write_report
-    from ovr_plugin.data.files import read_json
 
     title(console, "Result")
     plots = draw_plots(run.merge_metrics(), run.plots)
     _print_command(console, ["ovr", "report", run.root])
     write_report([run.root])
     table = Table("held-out rows", *evaluations)
-    found = [read_json(out / "results.json")[0]["metrics"] for out in evaluations.values()]
-    for modality, metric in METRICS.items():
-        table.add_row(modality, *(f"{each[metric]['value']:.0f} %" for each in found))
+    found = [scores_of(out) for out in evaluations.values()]
+    for modality in METRICS:
+        table.add_row(modality, *(f"{scores[modality]:.0f} %" for scores in found))
     console.print(table)
     for what, path in (
         ("metrics of every step", run.metrics),
@@ -211,6 +236,14 @@ def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> No
         console.print(f"  {what}: {path}", highlight=False)
     if not plots:
         console.print("  no plot: the metrics hold nothing to draw")
+
+
+def scores_of(evaluation: Path) -> dict[str, float]:
+    """Return the accuracy of each modality, in percent, from a folder of results."""
+    from ovr_plugin.data.files import read_json
+
+    metrics = read_json(evaluation / "results.json")[0]["metrics"]
+    return {modality: metrics[metric]["value"] for modality, metric in METRICS.items()}
 
 
 def title(console: Console, text: str) -> None:

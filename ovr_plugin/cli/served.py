@@ -21,7 +21,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.checkpoint.serving import prepare_serving
 from ovr_plugin.cli.trainer_process import TrainerFailed, failure, stop
 from ovr_plugin.reward.worker import die_with
 
@@ -50,6 +49,8 @@ def served(
         ValueError: the folder cannot be served.
         TrainerFailed: the server did not start; the message has the end of its log.
     """
+    from ovr_plugin.checkpoint.serving import prepare_serving
+
     port = _free_port()
     line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --port {port}"
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from typer.testing import CliRunner
 
-from ovr_plugin.cli import app, quickstart
+from ovr_plugin.cli import app, quickstart, quickstart_stages
 from ovr_plugin.cli.quickstart import FULL, SMOKE
 from ovr_plugin.cli.quickstart_data import texts_of, write_data
 from ovr_plugin.cli.trainer_process import TrainerFailed
@@ -31,7 +31,7 @@ def commands(monkeypatch):
         taken.append(list(command))
         raise TrainerFailed("no trainer here: [rank0]: see [/usr/lib/x.py]")
 
-    monkeypatch.setattr(quickstart, "run_trainer", take)
+    monkeypatch.setattr(quickstart_stages, "run_trainer", take)
     return taken
 
 
@@ -93,7 +93,12 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
     ],
 )
 def test_runs_of_other_settings_are_not_mixed(arguments, difference, tmp_path, commands):
-    settings = {**vars(SMOKE), "seed": 0, "corpora": False}
+    settings = {
+        **vars(SMOKE),
+        "lengths": [list(stage) for stage in SMOKE.lengths],
+        "seed": 0,
+        "corpora": False,
+    }
     write_json(tmp_path / "run.json", settings)
     result = start("--out", tmp_path, *arguments)
     assert result.exit_code == 1

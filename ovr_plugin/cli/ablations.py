@@ -1,0 +1,114 @@
+"""``ovr ablations``: the quickstart's PPO with one thing changed, over seeds, as one table.
+
+Each seed's data, model and cold start are made once and shared; each variant then trains by the
+command that is printed and is evaluated as the quickstart is. What is there already is kept, so
+that hours of runs can be interrupted, and a variant or a seed added.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ovr_plugin.cli.quickstart_stages import Variant
+from ovr_plugin.run_folder import RunFolder
+
+HEAD = "critic.fsdp.value_head_init"
+
+
+VARIANTS = {
+    "baseline": Variant(),
+    "no_cold_start": Variant(from_cold_start=False),
+    "image_only": Variant(modality="image"),
+    "text_only": Variant(modality="text"),
+    "gae_lambda_0.95": Variant(("algorithm.lam=0.95",)),
+    "head_orz_normal": Variant((f"{HEAD}=orz_normal",)),
+    "head_uniform": Variant((f"{HEAD}=uniform",)),
+}
+
+
+def ablations(
+    variants: Annotated[
+        list[str] | None, typer.Argument(help=f"Of {', '.join(VARIANTS)}; all by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ablations"),
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.", min=1)] = 3,
+    ppo_steps: Annotated[
+        int | None, typer.Option(min=1, help="PPO iterations; by default the quickstart's.")
+    ] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="The smallest real runs.")] = False,
+) -> None:
+    """Train variants of the quickstart over several seeds and print what became of each.
+
+    Every run is a folder that `ovr report` shows; several of them, over each other:
+    ovr report runs/ablations/seed_0/*
+    """
+    from ovr_plugin.cli.quickstart import FULL, SMOKE, STOPPING, stopped
+    from ovr_plugin.cli.quickstart_stages import title
+
+    console = Console(soft_wrap=True, markup=False)
+    size = SMOKE if smoke else FULL
+    if ppo_steps is not None:
+        size = replace(size, n_steps=ppo_steps)
+    names = list(dict.fromkeys(variants or VARIANTS))
+    if unknown := [name for name in names if name not in VARIANTS]:
+        raise typer.BadParameter(f"no variant {', '.join(unknown)}; of {', '.join(VARIANTS)}")
+    found: dict[str, list[dict[str, float]]] = {}
+    try:
+        for seed in range(seeds):
+            for name in names:
+                title(console, f"{name}, seed {seed}")
+                scores = _run(out / f"seed_{seed}", name, size, seed, console)
+                found.setdefault(name, []).append(scores)
+                console.print(table_of(found))
+    except STOPPING as error:
+        stopped(console, error)
+
+
+def _run(folder: Path, name: str, size: Any, seed: int, console: Console) -> dict[str, float]:
+    from ovr_plugin.cli.quickstart_stages import (
+        cold_start,
+        evaluate,
+        make_model,
+        ppo,
+        prepare_data,
+        scores_of,
+    )
+
+    shared, run = RunFolder(folder / "shared"), RunFolder(folder / name)
+    with shared.in_use(), run.in_use():
+        prepare_data(shared, size, seed, None, console)
+        make_model(shared, seed, console)
+        cold_start(shared, size, console)
+        for part in ("data", "model", "cold_start"):
+            if not (run.root / part).exists():
+                (run.root / part).symlink_to(Path("..") / "shared" / part)
+        before = f"cold_start_{run.latest_step('cold_start')}"
+        start = evaluate(shared, shared.export("cold_start"), before, console)
+        ppo(run, size, console, VARIANTS[name])
+        last = f"ppo_{run.latest_step('ppo')}"
+        end = evaluate(run, run.export("ppo"), last, console)
+    scores = {f"{modality} before": score for modality, score in scores_of(start).items()}
+    return scores | {f"{modality} after": score for modality, score in scores_of(end).items()}
+
+
+def table_of(found: dict[str, list[dict[str, float]]]) -> Table:
+    """Return mean and range over the seeds, in percent, a line for each variant."""
+    columns = ["text before", "text after", "image before", "image after"]
+    table = Table("variant", "seeds", *columns)
+    for name, runs in found.items():
+        table.add_row(name, str(len(runs)), *(spread([run[c] for run in runs]) for c in columns))
+    return table
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, with the range where there are several."""
+    middle = f"{statistics.median(values):.0f}"
+    return f"{middle} ({min(values):.0f} to {max(values):.0f})" if len(values) > 1 else middle
