@@ -6,7 +6,6 @@ goes to a log file. It ends with the block, and with the process that started it
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 import subprocess
@@ -15,14 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.cli.trainer_process import TrainerFailed, failure, stop
-from ovr_plugin.reward.worker import die_with
+from ovr_plugin.cli.trainer_process import TrainerFailed, failure, start, stop
 
 START_TIMEOUT_S = 600.0
 POLL_S = 0.2
@@ -55,15 +52,7 @@ def served(
     line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --port {port}"
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
     command = [python, *VLLM, *shlex.split(line)[1:]]
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 (our own command)
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=partial(die_with, os.getpid()),
-        )
+    process = start(command, log)
     try:
         with console.status("  starting the server"):
             _wait(process, f"http://127.0.0.1:{port}/health", log)

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -67,24 +67,31 @@ def run_trainer(
     # As text, for in a string Rich takes [console,file] for its own markup and leaves it out.
     console.print(Text.assemble(("$ ", "dim"), printable(command, metrics)), soft_wrap=True)
     environment = {**os.environ, METRICS_VARIABLE: str(metrics), "PYTHONUNBUFFERED": "1"}
+    process = start(command, log, environment)
+    try:
+        _show_progress(process, metrics, n_steps, shown, console)
+    except BaseException:
+        stop(process)
+        raise
+    if process.returncode:
+        raise TrainerFailed(failure(process.returncode, log))
+
+
+def start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, its output in ``log``; it ends when we are killed."""
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 (our own command)
+        return subprocess.Popen(  # noqa: S603 (our own command)
             command,
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            # Killed, it could not end the trainer, which would train on beside the next start's.
+            # Killed, we could not end it, and it would train on beside the next start's.
             preexec_fn=partial(die_with, os.getpid()),
         )
-        try:
-            _show_progress(process, metrics, n_steps, shown, console)
-        except BaseException:
-            stop(process)
-            raise
-    if process.returncode:
-        raise TrainerFailed(failure(process.returncode, log))
 
 
 def override(key: str, path: Path) -> str:
