@@ -80,7 +80,7 @@ def run_trainer(
 def start(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, its output in ``log``; it ends when we are killed."""
+    """Start a process in a session of its own, output in ``log``; it ends when we are killed."""
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 (our own command)
             command,
