@@ -14,9 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ovr_plugin.data.images import PixelLimits
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER
 from ovr_plugin.reward.spec import AnswerSpec
 
+Bound = Callable[[PixelLimits], int | None]
+LIMITS = ("min_pixels", "max_pixels")
+NO_LIMIT = np.iinfo(np.int64).min
 # A character's NFC form takes at most three times its bytes (Unicode TR15, UTF-8).
 NFC_GROWTH = 3
 
@@ -25,7 +29,7 @@ def plain_rows(
     table: pa.Table,
     special_tokens: Sequence[str],
     n_tokens_around: int,
-    max_image_tokens: int | None,
+    most_image_tokens: Bound,
     max_length: int,
 ) -> np.ndarray:
     """A boolean for each row of a table with `ovr_plugin.data.schema.SCHEMA`.
@@ -34,11 +38,12 @@ def plain_rows(
         table: all columns but the pictures' bytes are looked at.
         special_tokens: that may not stand in a text.
         n_tokens_around: tokens that the chat template puts around one user turn.
-        max_image_tokens: of one picture under the run's pixel limits; None where there is no bound.
+        most_image_tokens: of one picture, from its row's own pixel limits; None if that is not
+            known, or if the limits cannot be: a row with pictures is then not plain.
         max_length: tokens that a prompt may have.
     """
     parts = [
-        _plain(batch, special_tokens, n_tokens_around, max_image_tokens, max_length)
+        _plain(batch, special_tokens, n_tokens_around, most_image_tokens, max_length)
         for batch in table.to_batches()
         if len(batch)
     ]
@@ -49,7 +54,7 @@ def _plain(
     batch: pa.RecordBatch,
     special_tokens: Sequence[str],
     n_tokens_around: int,
-    max_image_tokens: int | None,
+    most_image_tokens: Bound,
     max_length: int,
 ) -> np.ndarray:
     prompts = batch.column("prompt")
@@ -60,19 +65,42 @@ def _plain(
     turns = pc.list_element(prompts.filter(pa.array(single)), 0)
     content, role = pc.struct_field(turns, "content"), pc.struct_field(turns, "role")
     n_placeholders = _numbers(pc.count_substring(content, IMAGE_PLACEHOLDER))
-    n_images = _numbers(pc.list_value_length(batch.column("images")))[single]
+    n_images = _n_images(batch)[single]
     good = _true(pc.equal(role, "user")) & _filled(content) & (n_placeholders == n_images)
     for token in special_tokens:
         good &= ~_true(pc.match_substring(content, token))
     n_bytes = _numbers(pc.binary_length(content))
     n_bytes = np.where(_true(pc.string_is_ascii(content)), n_bytes, n_bytes * NFC_GROWTH)
-    n_tokens = n_tokens_around + n_bytes + n_images * (max_image_tokens or 0)
-    good &= n_tokens <= max_length
-    if max_image_tokens is None:
-        good &= n_images == 0
+    most, is_known, has_own = _image_tokens(batch, most_image_tokens)
+    good &= n_tokens_around + n_bytes + n_images * most[single] <= max_length
+    good &= (is_known | ~has_own & (_n_images(batch) == 0))[single]
     plain = np.zeros(len(batch), dtype=bool)
     plain[single] = good
     return plain & _filled(batch.column("data_source")) & _gradable(batch)
+
+
+def _n_images(batch: pa.RecordBatch) -> np.ndarray:
+    return _numbers(pc.list_value_length(batch.column("images")))
+
+
+def _image_tokens(batch: pa.RecordBatch, bound: Bound) -> tuple[np.ndarray, ...]:
+    """For each row the most tokens of a picture, whether they are known, and if it has limits."""
+    info = batch.column("extra_info")
+    there = [info.type.field(place).name for place in range(info.type.num_fields)]
+    if "min_pixels" not in there:
+        pairs = np.full((len(batch), 2), NO_LIMIT)
+    else:
+        columns = [pc.fill_null(pc.struct_field(info, name), NO_LIMIT) for name in LIMITS]
+        pairs = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=1)
+    different, which = np.unique(pairs, axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    bounds = [
+        bound(PixelLimits(*(None if n == NO_LIMIT else n for n in pair)))
+        for pair in different.tolist()
+    ]
+    known = np.array([each is not None for each in bounds], dtype=bool)
+    most = np.array([each or 0 for each in bounds], dtype=np.int64)
+    return most[which], known[which], (pairs != NO_LIMIT).any(axis=1)
 
 
 def _gradable(batch: pa.RecordBatch) -> np.ndarray:

@@ -52,6 +52,15 @@ def corpus(tmp_path, png):
     return tmp_path
 
 
+def test_pixel_limits_of_rows(tmp_path):
+    rows = [{**ROWS[0], "most": 7840}, {**ROWS[0], "most": None}, {**ROWS[0], "most": "4k"}]
+    write_lines(tmp_path, rows)
+    names = {"question": COLUMNS["question"], "answer": COLUMNS["answer"], "max_pixels": "most"}
+    own, none, wrong = get_reader("columns", names)(tmp_path)
+    assert (own.max_pixels, none.max_pixels) == (7840, None)
+    assert wrong.reason == "not a number of pixels: 'most' is '4k'"
+
+
 @pytest.mark.parametrize("write", [write_csv, write_parquet, write_lines])
 def test_every_format_gives_the_same_samples(corpus, write):
     write(corpus, ROWS)
