@@ -7,7 +7,8 @@ send a good row there, never pass a bad one. Pictures themselves are not opened 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from ovr_plugin.data.images import PixelLimits
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER
 from ovr_plugin.reward.spec import AnswerSpec
 
+ROWS_AT_ONCE = 16384
+# Not the pictures: their bytes would be copied.
+LOOKED_AT = ("data_source", "prompt", "reward_model", "extra_info")
 Bound = Callable[[PixelLimits], int | None]
 LIMITS = ("min_pixels", "max_pixels")
 NO_LIMIT = np.iinfo(np.int64).min
@@ -42,16 +46,31 @@ def plain_rows(
             known, or if the limits cannot be: a row with pictures is then not plain.
         max_length: tokens that a prompt may have.
     """
+    n_images = _numbers(pc.list_value_length(table.column("images")))
     parts = [
-        _plain(batch, special_tokens, n_tokens_around, most_image_tokens, max_length)
-        for batch in table.to_batches()
-        if len(batch)
+        _plain(batch, images, special_tokens, n_tokens_around, most_image_tokens, max_length)
+        for batch, images in zip(
+            large_batches(table, LOOKED_AT),
+            np.split(n_images, range(ROWS_AT_ONCE, len(n_images), ROWS_AT_ONCE)),
+            strict=True,
+        )
     ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=bool)
 
 
+def large_batches(table: pa.Table, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The columns in pieces of `ROWS_AT_ONCE` rows.
+
+    A file's own pieces have a few hundred, and each call of Arrow costs as much as a thousand rows.
+    """
+    chosen = table.select(list(columns))
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        yield from chosen.slice(start, ROWS_AT_ONCE).combine_chunks().to_batches()
+
+
 def _plain(
     batch: pa.RecordBatch,
+    n_images: np.ndarray,
     special_tokens: Sequence[str],
     n_tokens_around: int,
     most_image_tokens: Bound,
@@ -64,23 +83,21 @@ def _plain(
     single = n_turns == 1
     turns = pc.list_element(prompts.filter(pa.array(single)), 0)
     content, role = pc.struct_field(turns, "content"), pc.struct_field(turns, "role")
-    n_placeholders = _numbers(pc.count_substring(content, IMAGE_PLACEHOLDER))
-    n_images = _n_images(batch)[single]
+    n_placeholders = _numbers(pc.count_substring_regex(content, re.escape(IMAGE_PLACEHOLDER)))
+    has_none, n_images = n_images == 0, n_images[single]
     good = _true(pc.equal(role, "user")) & _filled(content) & (n_placeholders == n_images)
-    for token in special_tokens:
-        good &= ~_true(pc.match_substring(content, token))
+    # As regular expressions (RE2), which here are twenty times as fast as Arrow's plain search.
+    special = "|".join(map(re.escape, special_tokens))
+    if special:
+        good &= ~_true(pc.match_substring_regex(content, special))
     n_bytes = _numbers(pc.binary_length(content))
     n_bytes = np.where(_true(pc.string_is_ascii(content)), n_bytes, n_bytes * NFC_GROWTH)
     most, is_known, has_own = _image_tokens(batch, most_image_tokens)
     good &= n_tokens_around + n_bytes + n_images * most[single] <= max_length
-    good &= (is_known | ~has_own & (_n_images(batch) == 0))[single]
+    good &= (is_known | ~has_own & has_none)[single]
     plain = np.zeros(len(batch), dtype=bool)
     plain[single] = good
     return plain & _filled(batch.column("data_source")) & _gradable(batch)
-
-
-def _n_images(batch: pa.RecordBatch) -> np.ndarray:
-    return _numbers(pc.list_value_length(batch.column("images")))
 
 
 def _image_tokens(batch: pa.RecordBatch, bound: Bound) -> tuple[np.ndarray, ...]:
