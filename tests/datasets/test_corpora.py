@@ -294,6 +294,32 @@ def test_iconqa_options_that_are_pictures_stand_behind_their_letters(put):
     }
 
 
+def test_iconqa_all_in_one_file(put):
+    """problems.json counts only where the folders have no data.json of their own."""
+    for place in ("train/choose_img/7", "val/fill_in_blank/8"):
+        put(f"iconqa_data/iconqa/{place}/image.png", png())
+    for name in ("choice_0.png", "choice_1.png"):
+        put(f"iconqa_data/iconqa/train/choose_img/7/{name}", png())
+    image = {"question": "Which is round?", "choices": ["choice_0.png", "choice_1.png"]}
+    blank = {"question": "How long?", "answer": "10", "unit": "inches"}
+    problems_by_id = {
+        "7": {**image, "answer": 1, "ques_type": "choose_img", "split": "train"},
+        "8": {**blank, "ques_type": "fill_in_blank"},
+        "9": {**blank, "ques_type": "fill_in_blank", "split": "train"},
+        "../8": {**blank, "ques_type": "fill_in_blank"},
+    }
+    root = put("iconqa_data/problems.json", problems_by_id)
+    choice, blank, gone, outside = read("iconqa", root)
+    assert (choice.ground_truth, choice.split, len(choice.images)) == ("B", "train", 3)
+    assert (blank.ground_truth, blank.split, blank.unit) == ("10", "val", "inches")
+    assert (choice.id, blank.id) == tuple(f"iconqa/iconqa_data/problems.json#{n}" for n in (0, 1))
+    assert problems(choice, decode_images=True) == problems(blank) == []
+    assert gone.reason.startswith("the picture is not there: iconqa_data/iconqa/train/")
+    assert outside.reason == "not an id: '../8'"
+    put("iconqa_data/iconqa/val/fill_in_blank/8/data.json", problems_by_id["8"])
+    assert len(read("iconqa", root)) == 1
+
+
 def test_mmk12_messages(put):
     put("images/1.png", png())
     parts = [{"type": "image", "image": "file://images/1.png"}, {"type": "text", "text": "q"}]

@@ -316,7 +316,7 @@ def test_rows_of_the_other_stage_are_reported(tmp_path):
 
 
 def test_a_reader_of_the_other_stage_is_refused(sources, tmp_path):
-    with pytest.raises(ValueError, match="no 'orz'; there are bespoke_stratos"):
+    with pytest.raises(ValueError, match="no 'orz'; there are am_deepseek_r1, bespoke_stratos"):
         prepare(Manifest(sources, stage="cold_start"), tmp_path)
 
 

@@ -17,6 +17,8 @@ class About:
         purpose: ``training`` (RL), ``cold start`` or ``evaluation only``.
         hub: its name on the Hub, for ``hub:NAME``; empty where it is not there.
         note: what a user has to know.
+        unverified: which of ``license``, ``n_rows`` and ``hub`` are as we remember them: not seen
+            with the rows we have, nor in what others publish about the corpus.
     """
 
     title: str
@@ -26,6 +28,7 @@ class About:
     purpose: str = "training"
     hub: str = ""
     note: str = ""
+    unverified: tuple[str, ...] = ()
 
 
 EVALUATION = "evaluation only"
@@ -45,7 +48,17 @@ _BENCHMARKS = (
     ("pope", "POPE", "image", "MIT", 9_000, "lmms-lab/POPE"),
     ("wemath", "We-Math testmini", "image", "CC BY-NC 4.0", 1_740, "We-Math/We-Math"),
 )
+# Named in a harness's code or on a card that was seen.
+_SEEN = ("gpqa_diamond", "hallusionbench", "logicvista", "mathvista", "mathverse", "mmmu_pro")
 BENCHMARKS = {
-    name: About(title, modality, license, n_rows, EVALUATION, hub)
+    name: About(
+        title,
+        modality,
+        license,
+        n_rows,
+        EVALUATION,
+        hub,
+        unverified=("hub",) if hub and name not in _SEEN else (),
+    )
     for name, title, modality, license, n_rows, hub in _BENCHMARKS
 }
