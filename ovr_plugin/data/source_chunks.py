@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -63,8 +64,15 @@ def _listing(place: Path | str | None) -> int:
     if not isinstance(place, Path):
         return hash64(place.encode()) if place else 0
     names = [place] if place.is_file() else sorted(path for path in place.rglob("*"))
-    found = [(str(path), s.st_size, s.st_mtime_ns) for path in names if (s := path.stat())]
-    return hash64(repr(found).encode())
+    facts = [(str(path), s.st_size, s.st_mtime_ns) for path in names if (s := _facts(path))]
+    return hash64(repr(facts).encode())
+
+
+def _facts(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError:  # a link to nothing, or to itself: the rows that name it will be told
+        return path.lstat()
 
 
 def read_source(

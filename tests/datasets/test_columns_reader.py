@@ -108,6 +108,7 @@ def test_an_answer_is_a_choice_by_text_letter_or_number(tmp_path, gold, letter):
     [
         ({"task": " ", "gold": "2"}, "empty: 'task'"),
         ({"task": "q", "gold": None}, "empty: 'gold'"),
+        ({"task": "q", "gold": float("nan")}, "empty: 'gold'"),
         ({"task": "q", "gold": [2]}, "neither text nor number: 'gold' is [2]"),
         ({"task": "q", "gold": True}, "neither text nor number: 'gold' is True"),
         ({"task": "q", "gold": "2", "pics": "../x.png"}, "the picture is not there: ../x.png"),

@@ -239,6 +239,21 @@ def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):
     assert pictures[0].as_posix().endswith(row["image"])
 
 
+def test_links_to_nothing_and_to_themselves_cost_their_rows_only(make, png, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "loop.png").symlink_to("loop.png")
+    (tmp_path / "raw" / "gone.png").symlink_to("nowhere.png")
+    shutil.copy(png().path, tmp_path / "raw" / "good.png")
+    rows = [{"q": f"{n}?", "a": n, "p": f"{n}.png"} for n in ("loop", "gone", "good")]
+    write_jsonl(tmp_path / "raw" / "rows.jsonl", rows)
+    columns = {"question": "q", "answer": "a", "images": "p"}
+    source = Source("columns", tmp_path / "raw", columns=columns)
+    prepare(Manifest([source], val_fraction=0), tmp_path / "out")
+    assert [sample.ground_truth for sample in read(tmp_path / "out", "train")] == ["good"]
+    reasons = {bad["reason"] for bad in read_jsonl(tmp_path / "out" / "bad_rows.jsonl")}
+    assert reasons == {f"the picture is not there: {name}.png" for name in ("loop", "gone")}
+
+
 def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
     prepare(Manifest(sources), tmp_path / "paths")
     prepare(Manifest(sources, embed_images=True), tmp_path / "bytes")

@@ -171,6 +171,8 @@ def _text(raw: RawRow, name: str) -> str:
 
 
 def _as_text(value: Any, name: str | None) -> str:
+    if value != value:  # how pandas writes that there is nothing
+        return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise RowError(f"neither text nor number: {name!r} is {value!r:.60}")
     return str(value).strip()
