@@ -11,6 +11,7 @@ import sys
 import time
 
 import psutil
+import pytest
 
 from ovr_plugin.data import source_chunks
 from ovr_plugin.data.prepare import Manifest, Source, prepare
@@ -38,6 +39,7 @@ def start(corpus, out):
     )
 
 
+@pytest.mark.process
 def test_killed_in_the_middle_and_started_again_it_gives_the_bytes_of_a_local_run(
     tmp_path, monkeypatch
 ):
