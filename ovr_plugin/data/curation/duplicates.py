@@ -3,7 +3,7 @@
 A fingerprint (`FINGERPRINT`) is a fixed number of bytes per row, on disk. Equal content is found by
 sorting one hash; similar content by locality-sensitive hashing: sixteen band keys per row, each
 band sorted on its own, and neighbours in the sorted order compared. So what is in memory at a time
-is a few numbers per row (140 bytes, measured with a million), never the rows, and the result does
+is a few numbers per row (58 bytes, measured with a million), never the rows, and the result does
 not depend on how the work was divided.
 
 Two rows are near duplicates if all of this holds: the same reference and the same numbers in the
