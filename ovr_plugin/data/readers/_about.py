@@ -48,17 +48,12 @@ _BENCHMARKS = (
     ("pope", "POPE", "image", "MIT", 9_000, "lmms-lab/POPE"),
     ("wemath", "We-Math testmini", "image", "CC BY-NC 4.0", 1_740, "We-Math/We-Math"),
 )
-# Named in a harness's code or on a card that was seen.
-_SEEN = ("gpqa_diamond", "hallusionbench", "logicvista", "mathvista", "mathverse", "mmmu_pro")
+# Names on the Hub that no harness's code and no card that we saw gives, and a license likewise.
+_UNSEEN_HUB = ("charxiv", "dynamath", "math500", "mathvision", "mmlu", "pope", "wemath")
+_UNVERIFIED = {**dict.fromkeys(_UNSEEN_HUB, ("hub",)), "gpqa_diamond": ("license",)}
 BENCHMARKS = {
     name: About(
-        title,
-        modality,
-        license,
-        n_rows,
-        EVALUATION,
-        hub,
-        unverified=("hub",) if hub and name not in _SEEN else (),
+        title, modality, license, n_rows, EVALUATION, hub, unverified=_UNVERIFIED.get(name, ())
     )
     for name, title, modality, license, n_rows, hub in _BENCHMARKS
 }
