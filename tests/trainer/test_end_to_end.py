@@ -95,11 +95,9 @@ def killed(run: RunFolder, metrics: dict, tmp_path_factory: pytest.TempPathFacto
     with start(copy.root) as process:
         while process.poll() is None and not (checkpoints / "global_step_2" / "actor").exists():
             time.sleep(0.002)
-        workers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if "WorkerDict" in " ".join(child.cmdline())
-        ]
+        alive = process.poll() is None  # else its output says why it is not
+        children = psutil.Process(process.pid).children(recursive=True) if alive else []
+        workers = [child for child in children if "WorkerDict" in " ".join(child.cmdline())]
         for worker in workers:
             worker.kill()
         output = end(process)
