@@ -196,6 +196,7 @@ def ppo(run: RunFolder, size: Size, console: Console) -> None:
         override("data.train_files", run.data / "train.parquet"),
         override("data.val_files", run.data / "val.parquet"),
         f"data.train_batch_size={size.prompts_per_step}",
+        "data.mix={image_fraction: 0.5}",  # of every batch, see data/mix.py
         f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
         f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
         f"trainer.total_training_steps={size.n_steps}",

@@ -173,6 +173,21 @@ def test_ppo_finishes_and_every_row_of_both_modalities_is_trained_on(run, metric
     assert sum(record["ovr/rows/padding"] for record in steps) == 0
 
 
+def test_every_batch_holds_the_ratio_that_data_mix_asks_for(metrics, resumed):
+    """Also after a start in the middle of an epoch, and in the next epoch."""
+    resumed_steps = [r for r in read_jsonl(resumed.metrics) if r["stage"] == "ppo"]
+    assert [record["step"] for record in resumed_steps[-N_MORE:]] == [N_STEPS + 1, N_STEPS + 2]
+    for record in [*metrics["ppo"][1:], *resumed_steps[1:]]:
+        # Of 8 prompts 4 have a picture; 4 responses to each.
+        assert record["ovr/rows/text"] == record["ovr/rows/image"] == 16
+    again = [
+        record["row_id"]
+        for step in range(N_STEPS + 1, N_STEPS + N_MORE + 1)
+        for record in read_jsonl(resumed.rollouts / f"{step}.jsonl")
+    ]
+    assert set(Counter(again).values()) == {4}  # no row twice in half of an epoch
+
+
 def test_reward_is_zero_or_one_and_counted(metrics):
     for record in metrics["ppo"][1:]:
         outcomes = {key: n for key, n in record.items() if key.startswith("ovr/outcome/")}
