@@ -12,10 +12,10 @@ import json
 import logging
 import re
 import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from ovr_plugin.data.files import read_json
@@ -225,6 +225,8 @@ def _read_shard(path: Path) -> dict[str, _Shard]:
     """Read the structure of a torch file; its tensors stay on disk (device "meta")."""
     import torch
 
+    if not zipfile.is_zipfile(path):  # torch's files are archives whose directory comes last
+        raise CheckpointError(f"{path} cannot be read, perhaps it is cut off: no torch file")
     # It warns that the mesh, which nobody will use here, has no process group.
     mesh_log = logging.getLogger("torch.distributed.device_mesh")
     level = mesh_log.level
@@ -232,7 +234,7 @@ def _read_shard(path: Path) -> dict[str, _Shard]:
     try:
         # Code in a pickle would run here, as it does when veRL resumes: these files are the user's.
         state: dict[str, Any] = torch.load(path, map_location="meta", weights_only=False)
-    except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+    except (RuntimeError, EOFError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read, perhaps it is cut off: {error}") from error
     finally:
         mesh_log.setLevel(level)
