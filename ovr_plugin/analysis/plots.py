@@ -148,8 +148,8 @@ def plain(text: str) -> str:
 
 
 def _label(chart: Chart, series: Series) -> str:
-    several = len({each.run for each in chart.series}) > 1
-    name = f"{series.name}, {series.run}" if several else series.name
+    several = len({each.run for each in chart.series if each.run}) > 1
+    name = f"{series.name}, {series.run}" if several and series.run else series.name
     # A leading underscore would keep it out of the legend.
     return plain(name.lstrip("_"))
 
@@ -212,7 +212,8 @@ def _bars(axes: Any, chart: Chart) -> None:
         errors = [
             [value - end for value, end in zip(y, low, strict=True)],
             [end - value for value, end in zip(y, high, strict=True)],
-        ]
-        colour = COLOURS[number % len(COLOURS)]
-        axes.bar(x, y, width, color=colour, label=_label(chart, series), yerr=errors)
+        ] if low else None  # fmt: skip
+        colour, alpha = COLOURS[number % len(COLOURS)], 1.0 if series.run else 0.45
+        label = _label(chart, series)
+        axes.bar(x, y, width, color=colour, label=label, yerr=errors, alpha=alpha)
     axes.set_xticks(range(len(chart.categories)), chart.categories)

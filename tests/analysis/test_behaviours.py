@@ -279,6 +279,9 @@ def test_keywords_alone_need_no_endpoint(dump):
     }
     assert json.loads(numbers)["emergence_rate"]["value"] == 1.0
     assert "undefined where the latter is 0" in " ".join(result.output.split())
+    [transfer] = {line for line in result.output.splitlines() if "backtracking ->" in line}
+    assert transfer.split()[-3:] == ["2.5%", "8.2%", "17.3%"], "the paper's, Fig. 5b"
+    assert summary["paper"]["btr"]["verification"]["ppo"] == 0.015
     assert len(list(read_jsonl(dump.parent / "behaviours" / "counts.jsonl"))) == 6
 
 

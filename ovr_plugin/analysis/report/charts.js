@@ -15,14 +15,14 @@ class ChartView {
 
   // Colours tell curves apart and dashes runs; where each run has one curve, colours tell runs.
   style(series) {
-    const run = this.runs.indexOf(series.run);
+    const run = Math.max(0, this.runs.indexOf(series.run));
     const colour = this.names.length > 1 ? this.names.indexOf(series.name) : run;
     const round = this.names.length > 1 ? Math.floor(colour / 8) : 0;
     return { stroke: `var(--c${colour % 8})`, dash: DASHES[(run + round) % DASHES.length] };
   }
 
   label(series) {
-    if (this.runs.length < 2) return series.name;
+    if (this.runs.length < 2 || !series.run) return series.name;
     return this.names.length > 1 ? `${series.name} · ${series.run}` : series.run;
   }
 
@@ -159,7 +159,7 @@ class ChartView {
     shown.forEach((series, n) => series.x.forEach((at, i) => {
       const left = x(at) + (n - shown.length / 2) * width, value = series.y[i];
       if (value === null) { svg.append(make("text", { x: left + width / 2, y: y(0) - 4, "text-anchor": "middle" }, "–")); return; }
-      const bar = make("rect", { x: left + 1, width: width - 2, y: y(value), height: y(0) - y(value), rx: 2, style: `fill:${series.stroke}` });
+      const bar = make("rect", { x: left + 1, width: width - 2, y: y(value), height: y(0) - y(value), rx: 2, style: `fill:${series.stroke}`, "fill-opacity": series.run ? 1 : 0.45 });
       bar.append(document.createElementNS(SVG, "title"));
       bar.firstChild.textContent = `${series.label}: ${number(value, true)}`;
       svg.append(bar);
