@@ -31,6 +31,7 @@ FOR_ALL = {
     405: "the path takes no POST; the URL must end where /chat/completions begins, as in .../v1",
 }
 MAX_PAUSE_S = 60.0
+FIRST_TRIES = 4  # of the first request: who forgot to start a server shall not wait for minutes
 MAX_BODY_BYTES = 64 << 20
 
 
@@ -191,7 +192,7 @@ class Endpoint:
 
     async def _only_model(self) -> str:
         try:
-            answer = await self._ask("GET", "/models")
+            answer = await self._ask("GET", "/models", n_tries=min(self.n_tries, FIRST_TRIES))
         except RequestFailed as error:
             raise EndpointDown(f"{self.url} does not say what it serves: {error}") from error
         names = [str(model["id"]) for model in answer["data"]]
@@ -199,20 +200,22 @@ class Endpoint:
             raise EndpointDown(f"{self.url} serves {', '.join(names) or 'nothing'}; name one model")
         return names[0]
 
-    async def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        failed = ""
-        for n_tried in range(1, self.n_tries + 1):
+    async def _ask(
+        self, method: str, path: str, body: Any = None, n_tries: int | None = None
+    ) -> dict[str, Any]:
+        failed, n_tries = "", n_tries or self.n_tries
+        for n_tried in range(1, n_tries + 1):
             async with self._slots:
                 tried = await self._try(method, path, body)
             if isinstance(tried, dict):
                 self._n_failures = 0
                 return tried
             failed = tried.reason
-            if n_tried < self.n_tries:
+            if n_tried < n_tries:
                 self.usage.n_retries += 1
                 await asyncio.sleep(self._pause(n_tried, tried.retry_after_s))
         self._failed(failed)
-        raise RequestFailed(f"{failed} ({self.n_tries} tries)")
+        raise RequestFailed(f"{failed} ({n_tries} tries)")
 
     async def _try(self, method: str, path: str, body: Any) -> dict[str, Any] | _Failed:
         import httpx
