@@ -133,7 +133,9 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
         axes.axvline(x, color="grey", linestyle=":", linewidth=1)
         top = axes.get_xaxis_transform()
         axes.text(x, 1.0, f" {plain(label)}", transform=top, va="top", fontsize=8, color="grey")
-    if 1 < len(chart.series) <= MAX_LEGEND:
+    if 1 < len(chart.series) <= MAX_LEGEND and chart.kind == "bar":  # which would lie under it
+        figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
+    elif 1 < len(chart.series) <= MAX_LEGEND:
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in chart.id)
     paths = [folder / f"{stem}.{kind}" for kind in ("png", "pdf")]
