@@ -171,6 +171,8 @@ def _study(
 ) -> list[dict[str, Any]]:
     from ovr_plugin.analysis.behaviours import judge as judging
     from ovr_plugin.analysis.behaviours import study
+    from ovr_plugin.data.files import read_jsonl
+    from ovr_plugin.endpoint import EndpointDown
 
     store = folder / study.STORE
     if asking:
@@ -182,6 +184,9 @@ def _study(
                     everything, measured, asking.panel, asking.endpoints(), store, on_progress
                 )
             )
+        if done.n_failed and not done.n_done + done.n_before:
+            lines = read_jsonl(store.with_name(f"{store.name}.failed.jsonl"))
+            raise EndpointDown(f"all of {done.n_failed} requests failed; {next(lines)['reason']}")
         if done.n_failed:
             failed = store.with_name(f"{store.name}.failed.jsonl")
             console.print(

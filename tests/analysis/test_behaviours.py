@@ -389,6 +389,15 @@ def test_bad_input_is_named(rows, options, words, tmp_path):
     assert not (tmp_path / "behaviours" / "summary.json").exists()
 
 
+def test_a_judge_that_answers_nothing_is_no_judge(dump):
+    """Also where there are too few requests to take the endpoint for dead."""
+    with fake_server(lambda body, n_seen: (400, "no")) as server:
+        result = start(dump, "--judge", "tiny", "--endpoint", server.url, "--limit", "1")
+    assert result.exit_code == 1
+    assert "requests failed; refused: 400" in " ".join(result.output.split())
+    assert not (dump.parent / "behaviours" / "summary.json").exists()
+
+
 def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "no such file" in start(tmp_path / "x.jsonl").output

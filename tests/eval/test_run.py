@@ -283,6 +283,23 @@ def test_the_rows_as_verl_s_validation_data(data, tmp_path):
     assert "Not written" in ran.output
 
 
+def test_rows_that_are_not_written_for_validation_are_named(data, tmp_path):
+    file = data / "math500/test.jsonl"
+    written = [CliRunner().invoke(app, _parquet(data, tmp_path / "good.parquet"))]
+    file.write_text(file.read_text() + '{"problem": "?"}\n')
+    written.append(CliRunner().invoke(app, _parquet(data, tmp_path / "some.parquet")))
+    file.write_text('{"problem": "?"}\n')
+    written.append(CliRunner().invoke(app, _parquet(data, tmp_path / "none.parquet")))
+    assert [ran.exit_code for ran in written] == [0, 2, 1]
+    assert "math500: 1 rows could not be used" in written[1].output
+    assert "no row can be used" in written[2].output
+    assert not (tmp_path / "none.parquet").exists()
+
+
+def _parquet(data: Path, file: Path) -> list[str]:
+    return ["benchmarks", "math500", "--data", str(data), "--parquet", str(file)]
+
+
 def test_the_list_of_benchmarks():
     listed = CliRunner().invoke(app, ["benchmarks"]).output
     assert "dynamath" in listed
