@@ -185,8 +185,10 @@ def _study(
                 )
             )
         if done.n_failed and not done.n_done + done.n_before:
-            lines = read_jsonl(store.with_name(f"{store.name}.failed.jsonl"))
-            raise EndpointDown(f"all of {done.n_failed} requests failed; {next(lines)['reason']}")
+            failures = read_jsonl(store.with_name(f"{store.name}.failed.jsonl"))
+            raise EndpointDown(
+                f"all of {done.n_failed} requests failed; {next(failures)['reason']}"
+            )
         if done.n_failed:
             failed = store.with_name(f"{store.name}.failed.jsonl")
             console.print(
