@@ -162,6 +162,18 @@ def test_a_record_of_no_kit_stays_as_it_is():
     assert imported(record, Path("a.jsonl")) is record
 
 
+def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
+    empty, other = (
+        CliRunner().invoke(app, ["score", str(tmp_path / name)])
+        for name in ("empty.jsonl", "other.jsonl")
+    )
+    assert (empty.exit_code, other.exit_code) == (1, 2)
+    assert "no rows in" in empty.output
+    assert "--response-field" in other.output
+
+
 def test_an_empty_summary_has_no_accuracy():
     assert Summary().accuracy() != Summary().accuracy()
 
