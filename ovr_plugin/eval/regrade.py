@@ -28,7 +28,7 @@ from ovr_plugin.reward.settings import Settings
 
 CHUNK_ROWS = 256
 CHUNK_CHARS = 4_000_000  # long reasoning fills a chunk with fewer rows
-ROWS_AHEAD = 3072  # whose text was read, behind a slow answer, which may take seconds
+ROWS_AHEAD = 512  # whose text was read, behind a slow answer; more only heats the caches
 TASK_CHUNKS = 8  # that a process gets at once
 CORES_A_PROCESS = (
     4  # of algebra for one of text; with less than two such groups one process will do

@@ -106,7 +106,8 @@ def main() -> None:
             print(
                 f"grader in one process {args.rows / alone_s:7,.0f} rows/s ({alone_s:.1f} s); "
                 f"ovr score, {n_cores()} cores, {args.rows / ours_s:7,.0f} rows/s ({ours_s:.1f} s "
-                f"and {start_s:.1f} s of start), peak {peak_mib:.0f} MiB: {ratios[-1]:.2f} times; on a core "
+                f"and {start_s:.1f} s of start), peak {peak_mib:.0f} MiB: {ratios[-1]:.2f} times; "
+                f"on a core "
                 f"{alone_cpu_s:.1f} and {ours_cpu_s:.1f} s",
                 flush=True,
             )
