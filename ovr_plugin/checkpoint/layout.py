@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.data.files import read_json
-
 # safetensors' name of a type -> bytes of one element
 ITEM_SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -111,6 +109,8 @@ def _config(hf_folder: Path) -> dict[str, Any]:
 
 
 def _json_object(path: Path) -> dict[str, Any]:
+    from ovr_plugin.data.files import read_json  # imports numpy, which `ovr doctor` may lack
+
     try:
         found = read_json(path)
     except ValueError as error:
