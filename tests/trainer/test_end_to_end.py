@@ -120,10 +120,9 @@ def killed_again(killed: RunFolder) -> RunFolder:
         assert process.poll() is None, end(process)[-6000:]
         children = psutil.Process(process.pid).children(recursive=True)
         started = [child for child in children if child.name() not in RAY_AGENTS]
-        process.kill()
-        for child in started:  # or it might end the save before it is told
-            if "WorkerDict" in child.name():
-                child.kill()
+        workers = [child for child in started if "WorkerDict" in child.name()]
+        for each in (process, *workers):  # the workers might end the save before they are told
+            each.kill()
         _, alive = psutil.wait_procs(started, timeout=60)
     assert len(started) > 10
     assert not alive
