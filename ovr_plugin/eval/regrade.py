@@ -214,7 +214,7 @@ def _begun(
         row.response,
         row.reference,
         row.extra_info,
-        row.data_source,
+        data_source=row.data_source,
         policy=how.settings.policy,
         pool=pool,
     )
