@@ -97,13 +97,14 @@ def score(
     with errors.status("grading") as status:
         try:
             for file in files:
-                for verdict in regrade(Regrade(file, fields, label_field, settings), processes):
+                verdicts = regrade(Regrade(file, fields, label_field, settings), processes)
+                for n, verdict in enumerate(verdicts, start=1):
                     summary.add(verdict)
                     write(out, verdict)
                     if verdict.disagrees:
                         write(disagreements, verdict)
-                    if summary.n_rows % UPDATE_EVERY == 0:
-                        status.update(f"grading {file.name}: {summary.n_rows:,} rows")
+                    if n % UPDATE_EVERY == 0:
+                        status.update(f"grading {file.name}: {n:,} rows")
         except KeyboardInterrupt:
             interrupted = True
         except (OSError, ValueError, RuntimeError) as error:

@@ -55,7 +55,7 @@ class Regrade:
     settings: Settings = field(default_factory=Settings)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Verdict:
     """One row: its number in the file, from 1, what became of it, and the label it came with."""
 
