@@ -133,7 +133,9 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
         axes.axvline(x, color="grey", linestyle=":", linewidth=1)
         top = axes.get_xaxis_transform()
         axes.text(x, 1.0, f" {plain(label)}", transform=top, va="top", fontsize=8, color="grey")
-    if 1 < len(chart.series) <= MAX_LEGEND:
+    if 1 < len(chart.series) <= MAX_LEGEND and chart.kind == "bar":  # which would lie under it
+        figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
+    elif 1 < len(chart.series) <= MAX_LEGEND:
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in chart.id)
     paths = [folder / f"{stem}.{kind}" for kind in ("png", "pdf")]
@@ -148,8 +150,8 @@ def plain(text: str) -> str:
 
 
 def _label(chart: Chart, series: Series) -> str:
-    several = len({each.run for each in chart.series}) > 1
-    name = f"{series.name}, {series.run}" if several else series.name
+    several = len({each.run for each in chart.series if each.run}) > 1
+    name = f"{series.name}, {series.run}" if several and series.run else series.name
     # A leading underscore would keep it out of the legend.
     return plain(name.lstrip("_"))
 
@@ -212,7 +214,8 @@ def _bars(axes: Any, chart: Chart) -> None:
         errors = [
             [value - end for value, end in zip(y, low, strict=True)],
             [end - value for value, end in zip(y, high, strict=True)],
-        ]
-        colour = COLOURS[number % len(COLOURS)]
-        axes.bar(x, y, width, color=colour, label=_label(chart, series), yerr=errors)
+        ] if low else None  # fmt: skip
+        colour, alpha = COLOURS[number % len(COLOURS)], 1.0 if series.run else 0.45
+        label = _label(chart, series)
+        axes.bar(x, y, width, color=colour, label=label, yerr=errors, alpha=alpha)
     axes.set_xticks(range(len(chart.categories)), chart.categories)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from ovr_plugin.checkpoint.layout import (
     open_checkpoint,
     other_files,
 )
-from ovr_plugin.data.files import write_json
+from ovr_plugin.data.files import read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,8 @@ def average(
         target: a folder that does not exist yet; it gets the weights, and configuration, tokenizer
             and processor of the last checkpoint.
         dtype: of the result: bfloat16, float16, float32, or auto: as the checkpoints are stored,
-            and bfloat16 for FSDP shards, as veRL's own export has it.
+            float32 where they are not of one type, and bfloat16 for FSDP shards, as veRL's own
+            export has it.
         max_file_bytes: of one file of weights; a larger tensor gets a file of its own.
         progress: called with bytes read so far and in all.
 
@@ -93,7 +94,8 @@ def average(
 def _check_same_model(checkpoints: Sequence[Checkpoint]) -> None:
     """Collect every difference from the first checkpoint."""
     first = checkpoints[0]
-    wrong: list[str] = []
+    times = Counter(checkpoint.folder.resolve() for checkpoint in checkpoints)
+    wrong = [f"{folder} is given {n} times" for folder, n in times.items() if n > 1]
     for other in checkpoints[1:]:
         wrong += _config_differences(first, other)
         for here, there in ((first, other), (other, first)):
@@ -130,7 +132,10 @@ def _flat(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def _result_dtype(checkpoints: Sequence[Checkpoint], dtype: str) -> str:
     """The safetensors name of the result's type; '' leaves every tensor as it is stored."""
     if dtype == "auto":
-        return "BF16" if any(checkpoint.sharded for checkpoint in checkpoints) else ""
+        if any(checkpoint.sharded for checkpoint in checkpoints):
+            return "BF16"
+        stored = [[t.dtype for t in checkpoint.tensors.values()] for checkpoint in checkpoints]
+        return "" if all(types == stored[0] for types in stored) else "F32"
     if dtype not in _DTYPES:
         raise CheckpointError(f"dtype must be auto, {', '.join(_DTYPES)}, not {dtype!r}")
     return _DTYPES[dtype]
@@ -243,6 +248,7 @@ def _average_tensor(
         result = mean.to(_torch_dtype(dtype))
         if not mean.sum().isfinite():  # a finite sum has only finite terms
             bad |= {place for place, block in enumerate(blocks) if not block.isfinite().all()}
+            overflows |= not bad and not mean.isfinite().all()  # float32 cannot hold the sum
         if dtype == "F16":
             overflows |= bool((mean.isfinite() & ~result.isfinite()).any())
         _write(out, result)
@@ -352,7 +358,7 @@ def _set_dtype(config: Path, dtype: str) -> None:
     """Say in the configuration what the weights are, or it would be loaded as something else."""
     if not dtype:
         return
-    found = json.loads(config.read_text())
+    found = read_json(config)
     name = next(long for long, short in _DTYPES.items() if short == dtype)
     for part in (found, *(value for value in found.values() if isinstance(value, dict))):
         for key in ("dtype", "torch_dtype"):

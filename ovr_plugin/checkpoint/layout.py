@@ -2,7 +2,8 @@
 
 Two layouts: a Hugging Face folder of safetensors, and the FSDP shards that veRL writes
 (``global_step_N/actor``, one file for each rank; a tensor split by rows over the ranks is a list of
-pieces). Names are those of today's transformers, so that both layouts of one model agree.
+pieces). Names are those of today's transformers, so that both layouts of one model agree; of tied
+embeddings there is one, whether a layout stores the other or not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import logging
 import re
 import struct
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ ITEM_SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8":
 FLOATS = ("F64", "F32", "F16", "BF16")
 MAX_HEADER_BYTES = 100 * 2**20  # safetensors' own limit
 INDEX = "model.safetensors.index.json"
+# Models whose folders name weights otherwise than today's transformers does.
+RENAMED = ("qwen2_vl", "qwen2_5_vl")
 WEIGHT_FILES = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
 
 
@@ -69,8 +73,7 @@ class Checkpoint:
 
     def config(self) -> dict[str, Any]:
         """Its ``config.json``."""
-        found: dict[str, Any] = json.loads((self.hf_folder / "config.json").read_text())
-        return found
+        return _config(self.hf_folder)
 
 
 def open_checkpoint(folder: str | Path) -> Checkpoint:
@@ -92,15 +95,46 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
             f"{folder} is no checkpoint: it has neither config.json (a Hugging Face folder) nor "
             "fsdp_config.json (veRL's global_step_N/actor)"
         )
-    tensors = {}
-    for path in _safetensors_files(folder):
-        for name, tensor in _read_header(path).items():
-            tensors[canonical_name(name)] = tensor
-    return Checkpoint(folder, folder, dict(sorted(tensors.items())), sharded=False)
+    paths, indexed = _safetensors_files(folder)
+    tensors: dict[str, StoredTensor] = {}
+    for path in paths:
+        tensors |= _read_header(path)
+    if absent := sorted(indexed - tensors.keys()):
+        raise CheckpointError(f"{folder} is incomplete: no file of it holds {', '.join(absent)}")
+    return Checkpoint(folder, folder, _named_as_today(tensors, _config(folder)), sharded=False)
+
+
+def _config(hf_folder: Path) -> dict[str, Any]:
+    return _json_object(hf_folder / "config.json")
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    from ovr_plugin.data.files import read_json  # imports numpy, which `ovr doctor` may lack
+
+    try:
+        found = read_json(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} is no JSON object")
+    return found
+
+
+def _named_as_today(
+    tensors: Mapping[str, StoredTensor], config: Mapping[str, Any]
+) -> dict[str, StoredTensor]:
+    """Sorted by today's names, without the second name of embeddings that are tied."""
+    if config.get("model_type") in RENAMED:
+        tensors = {canonical_name(name): tensor for name, tensor in tensors.items()}
+    text: Mapping[str, Any] = config.get("text_config") or {}
+    tied = config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))
+    has_embeddings = any(name.endswith("embed_tokens.weight") for name in tensors)
+    dropped = "lm_head.weight" if tied and has_embeddings else None
+    return {name: tensors[name] for name in sorted(tensors) if name != dropped}
 
 
 def canonical_name(name: str) -> str:
-    """The name that today's transformers gives a weight of Qwen2-VL and Qwen2.5-VL."""
+    """The name that today's transformers gives a weight of one of the models `RENAMED`."""
     name = re.sub(r"^visual\.", "model.visual.", name)
     if re.match(r"^model\.(?:layers|embed_tokens|norm)\.", name):
         return "model.language_model." + name.removeprefix("model.")
@@ -114,19 +148,23 @@ def other_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _safetensors_files(folder: Path) -> list[Path]:
+def _safetensors_files(folder: Path) -> tuple[list[Path], set[str]]:
+    """The files of weights, and the names that they must hold as far as an index says so."""
     if (folder / INDEX).is_file():
-        names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+        weight_map = _json_object(folder / INDEX).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise CheckpointError(f"{folder / INDEX} has no weight_map")
+        names = sorted(set(weight_map.values()))
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise CheckpointError(f"{folder} is incomplete: {', '.join(missing)} not there")
-        return [folder / name for name in names]
+        return [folder / name for name in names], set(weight_map)
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         raise CheckpointError(
             f"{folder} holds no safetensors; export it with `python -m verl.model_merger` first"
         )
-    return found
+    return found, set()
 
 
 def _read_header(path: Path) -> dict[str, StoredTensor]:
@@ -137,7 +175,10 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
         n_header = struct.unpack("<Q", start)[0] if len(start) == 8 else MAX_HEADER_BYTES + 1
         if n_header > min(MAX_HEADER_BYTES, size - 8):
             raise CheckpointError(f"{path} is cut off or no safetensors file")
-        header = json.loads(file.read(n_header))
+        try:
+            header = json.loads(file.read(n_header))
+        except ValueError as error:
+            raise CheckpointError(f"{path} is no safetensors file: {error}") from error
     tensors = {}
     for name, entry in header.items():
         if name == "__metadata__":
@@ -151,7 +192,9 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
 
 
 def _open_shards(folder: Path) -> Checkpoint:
-    world_size = int(json.loads((folder / "fsdp_config.json").read_text())["world_size"])
+    world_size = _json_object(folder / "fsdp_config.json").get("world_size")
+    if type(world_size) is not int or world_size < 1:
+        raise CheckpointError(f"{folder}/fsdp_config.json has no world_size")
     paths = [folder / f"model_world_size_{world_size}_rank_{rank}.pt" for rank in range(world_size)]
     missing = [path.name for path in paths if not path.is_file()]
     if not (folder / "huggingface" / "config.json").is_file():
@@ -160,10 +203,12 @@ def _open_shards(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder} is incomplete: {', '.join(missing)} not there")
     ranks = [_read_shard(path) for path in paths]
     tensors = {
-        canonical_name(name): _joined(folder, name, [rank[name] for rank in ranks])
-        for name in ranks[0]
+        name: _joined(folder, name, [rank[name] for rank in ranks if name in rank])
+        for name in dict.fromkeys(name for rank in ranks for name in rank)
     }
-    return Checkpoint(folder, folder / "huggingface", dict(sorted(tensors.items())), sharded=True)
+    hf_folder = folder / "huggingface"
+    named = _named_as_today(tensors, _config(hf_folder))
+    return Checkpoint(folder, hf_folder, named, sharded=True)
 
 
 @dataclass(frozen=True)
@@ -173,12 +218,15 @@ class _Shard:
     stored: StoredTensor
     whole_shape: tuple[int, ...]
     n_shards: int
+    item_size: int
 
 
 def _read_shard(path: Path) -> dict[str, _Shard]:
     """Read the structure of a torch file; its tensors stay on disk (device "meta")."""
     import torch
 
+    if not zipfile.is_zipfile(path):  # torch's files are archives whose directory comes last
+        raise CheckpointError(f"{path} cannot be read, perhaps it is cut off: no torch file")
     # It warns that the mesh, which nobody will use here, has no process group.
     mesh_log = logging.getLogger("torch.distributed.device_mesh")
     level = mesh_log.level
@@ -210,7 +258,7 @@ def _place(path: Path, name: str, value: Any) -> _Shard:
     offset = storage._checkpoint_offset + value.storage_offset() * value.element_size()
     piece = Piece(path, offset, value.numel() * value.element_size())
     stored = StoredTensor(_dtype_name(value.dtype), tuple(value.shape), (piece,))
-    return _Shard(stored, whole_shape, n_shards)
+    return _Shard(stored, whole_shape, n_shards, value.element_size())
 
 
 def _joined(folder: Path, name: str, shards: list[_Shard]) -> StoredTensor:
@@ -222,7 +270,8 @@ def _joined(folder: Path, name: str, shards: list[_Shard]) -> StoredTensor:
     n_elements = 1
     for length in joined.shape:
         n_elements *= length
-    if joined.n_bytes != n_elements * ITEM_SIZES[joined.dtype]:
+    # A type that is not known here is refused by whoever reads it.
+    if joined.n_bytes != n_elements * ITEM_SIZES.get(joined.dtype, first.item_size):
         raise CheckpointError(f"{folder}: the shards of {name} do not make up {joined.shape}")
     return joined
 
@@ -238,4 +287,5 @@ def _dtype_name(dtype: Any) -> str:
         "uint8": "U8",
         "bool": "BOOL",
     }
-    return names[str(dtype).removeprefix("torch.")]
+    name = str(dtype).removeprefix("torch.")
+    return names.get(name, name)

@@ -30,6 +30,7 @@ def average(
     checkpoint. Exit code 1 if the checkpoints do not belong together or hold NaNs.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
     from ovr_plugin.checkpoint.average import average as write_average
@@ -51,7 +52,9 @@ def average(
             )
     except (CheckpointError, OSError) as error:
         console.print(
-            f"[bold red]No average written:[/bold red] {error}", highlight=False, soft_wrap=True
+            f"[bold red]No average written:[/bold red] {escape(str(error))}",
+            highlight=False,
+            soft_wrap=True,
         )
         raise typer.Exit(1) from None
     typer.echo(f"The average of {len(checkpoints)} checkpoints is in {target}")

@@ -171,6 +171,8 @@ def _study(
 ) -> list[dict[str, Any]]:
     from ovr_plugin.analysis.behaviours import judge as judging
     from ovr_plugin.analysis.behaviours import study
+    from ovr_plugin.data.files import read_jsonl
+    from ovr_plugin.endpoint import EndpointDown
 
     store = folder / study.STORE
     if asking:
@@ -181,6 +183,11 @@ def _study(
                 judging.ask_judges(
                     everything, measured, asking.panel, asking.endpoints(), store, on_progress
                 )
+            )
+        if done.n_failed and not done.n_done + done.n_before:
+            failures = read_jsonl(store.with_name(f"{store.name}.failed.jsonl"))
+            raise EndpointDown(
+                f"all of {done.n_failed} requests failed; {next(failures)['reason']}"
             )
         if done.n_failed:
             failed = store.with_name(f"{store.name}.failed.jsonl")
@@ -222,7 +229,7 @@ def _print(
 ) -> None:
     from rich.markup import escape
 
-    from ovr_plugin.analysis.behaviours.transfer import DEFINITIONS, OVERALL
+    from ovr_plugin.analysis.behaviours.transfer import DEFINITIONS, OVERALL, PAPER_NOTE
 
     shown = (
         records
@@ -237,11 +244,14 @@ def _print(
     names = ["emergence_rate", "mean_count", "btr", *OVERALL, "interval"]
     for name in [*names, "kappa"] if judged else names:
         console.print(f"[bold]{name}[/bold]: {escape(DEFINITIONS[name])}", style="dim")
+    console.print(f"[bold]paper[/bold]: {PAPER_NOTE}", style="dim")
 
 
 def _rates(record: dict[str, Any], measured: Sequence[Behaviour], judged: bool) -> Any:
     from rich.markup import escape
     from rich.table import Table
+
+    from ovr_plugin.analysis.behaviours.transfer import PAPER_RATES
 
     n = record["keywords"]["n_responses"]
     title = f"[bold]{escape(record['name'])}[/bold]: {n} responses"
@@ -251,6 +261,7 @@ def _rates(record: dict[str, Any], measured: Sequence[Behaviour], judged: bool) 
     for detector in detectors:
         table.add_column(f"rate ({detector})", justify="right")
         table.add_column("mean count", justify="right")
+    table.add_column("paper, RL", justify="right")
     if judged:
         for column in ("missing", "same as keywords", "kappa"):
             table.add_column(column, justify="right")
@@ -259,6 +270,7 @@ def _rates(record: dict[str, Any], measured: Sequence[Behaviour], judged: bool) 
         for detector in detectors:
             numbers = record[detector]["behaviours"][behaviour.name]
             cells += [_share(numbers["emergence_rate"]), _number(numbers["mean_count"])]
+        cells.append(_or_dash(PAPER_RATES.get(behaviour.name)))
         if judged:
             agreed = record["agreement"][behaviour.name]
             missing = record["judge"]["behaviours"][behaviour.name]["n_missing"]
@@ -271,16 +283,17 @@ def _transfer(record: dict[str, Any], detector: str) -> Any:
     from rich.table import Table
 
     from ovr_plugin.analysis.behaviours.definitions import PAIRS
-    from ovr_plugin.analysis.behaviours.transfer import OVERALL
+    from ovr_plugin.analysis.behaviours.transfer import OVERALL, PAPER_BTR
 
-    table = Table(f"transfer ({detector})", "BTR", box=None)
-    table.columns[1].justify = "right"
+    table = Table(f"transfer ({detector})", box=None)
+    for column in ("BTR", "paper: base", "cold start", "RL"):
+        table.add_column(column, justify="right")
     for language, btr in record[detector]["btr"].items():
         pair = f"{language} -> {PAIRS[language]}".replace("_", " ")
-        table.add_row(pair, _share(btr))
+        table.add_row(pair, _share(btr), *map(_or_dash, PAPER_BTR[language]))
     for name in OVERALL:
         if name in record[detector]:
-            table.add_row(name, _share(record[detector][name]))
+            table.add_row(name, _share(record[detector][name]), "-", "-", "-")
     return table
 
 
@@ -299,6 +312,10 @@ def _with_interval(estimate: dict[str, float | None], form: str) -> str:
     if low is None or high is None:
         return form.format(value)
     return f"{form.format(value)} \\[{form.format(low)}, {form.format(high)}]"
+
+
+def _or_dash(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _plain(value: float | None, form: str = "{:.2f}") -> str:

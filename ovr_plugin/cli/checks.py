@@ -32,6 +32,7 @@ REINSTALL = "pip install --force-reinstall --no-deps ovr-plugin  # in a checkout
 VALUE_HEAD = "AutoModelForCausalLMWithValueHead"
 PLUGIN_MODULE = "ovr_plugin.registration"
 VLLM_HOOK = "ovr_plugin.platform.vllm_cpu:register"
+VLLM_PLATFORM_HOOK = "ovr_plugin.platform.vllm_cpu:name_platform"
 
 
 @dataclass(frozen=True)
@@ -172,19 +173,27 @@ def check_entry_point() -> Check:
     return _check_entry_points("veRL entry point", "verl.plugins", PLUGIN_MODULE)
 
 
-def check_vllm_entry_point(env: Mapping[str, str] | None = None) -> Check:
-    """Check that vLLM's processes find the plugin, and that ``VLLM_PLUGINS`` lets it in."""
-    check = _check_entry_points("vLLM entry point", "vllm.general_plugins", VLLM_HOOK)
+def check_vllm_entry_points(env: Mapping[str, str] | None = None) -> list[Check]:
+    """Check that vLLM's processes find both hooks, and that ``VLLM_PLUGINS`` lets them in."""
     allowed = (os.environ if env is None else env).get("VLLM_PLUGINS")
-    if check.status == "ok" and allowed is not None and "ovr" not in allowed.split(","):
-        return Check(
-            check.name,
-            "warn",
-            f"VLLM_PLUGINS={allowed}",
-            "vLLM leaves the plugin out. On a CPU the first weight update would then fail.",
-            "unset VLLM_PLUGINS",
-        )
-    return check
+    kept_out = allowed is not None and "ovr" not in allowed.split(",")
+    checks = []
+    for name, group, target, without in (
+        (
+            *("vLLM entry point", "vllm.general_plugins", VLLM_HOOK),
+            "On a CPU the first weight update would then fail.",
+        ),
+        (
+            *("vLLM platform entry point", "vllm.platform_plugins", VLLM_PLATFORM_HOOK),
+            "The CPU build's command `vllm` would then end before it begins.",
+        ),
+    ):
+        check = _check_entry_points(name, group, target)
+        if check.status == "ok" and kept_out:
+            advice = f"vLLM leaves the plugin out. {without}"
+            check = Check(name, "warn", f"VLLM_PLUGINS={allowed}", advice, "unset VLLM_PLUGINS")
+        checks.append(check)
+    return checks
 
 
 def _check_entry_points(name: str, group: str, target: str) -> Check:

@@ -61,7 +61,7 @@ def run_checks(model: str | None, timeout_s: float) -> Iterator[list[Check]]:
         checks.check_plugin_policy(),
         checks.check_loading(probe),
         checks.check_recipes(probe),
-        checks.check_vllm_entry_point(),
+        *checks.check_vllm_entry_points(),
     ]
     yield [check for check in plugin if check]
     with _progress("Asking nvidia-smi ..."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -215,7 +216,11 @@ def benchmarks(
     """List the benchmarks, or write their rows as veRL's validation data.
 
     ovr benchmarks math500 mathvista --data data --parquet val.parquet
+
+    Exit code 0: all rows were written. 2: some could not be used; they are named. 1: none.
     """
+    from itertools import chain, islice
+
     from rich.console import Console
 
     from ovr_plugin.data.files import write_parquet
@@ -223,20 +228,35 @@ def benchmarks(
     from ovr_plugin.eval.benchmarks import SUITES, get_benchmarks
     from ovr_plugin.eval.responses import Questions
 
-    console = Console()
+    console, errors = Console(), Console(stderr=True)
     try:
         chosen = get_benchmarks(names or [*SUITES["paper"], "mathvision_mini", "mathverse_all"])
         if parquet is None:
             console.print(_listing(chosen))
             return
         questions = [Questions(each, data, limit) for each in chosen]
+        bad = {each.benchmark.name: each.bad_rows() for each in questions}
         samples = (item.sample for each in questions for item in each.items())
-        placed = (at_place(sample, index, "test") for index, sample in enumerate(samples))
+        first = list(islice(samples, 1))
+        if not first:
+            why = next((str(rows[0]) for rows in bad.values() if rows), "the files hold none")
+            raise ValueError(f"no row can be used: {why}")
+        everything = enumerate(chain(first, samples))  # pictures: not all of them in memory
+        placed = (at_place(sample, index, "test") for index, sample in everything)
         n_rows = write_parquet(parquet, placed, Sample)
     except (OSError, ValueError) as error:
-        _print_error(Console(stderr=True), "Not written", error)
+        _print_error(errors, "Not written", error)
         raise typer.Exit(1) from None
     typer.echo(f"{n_rows:,} rows; validate on them with data.val_files={parquet}")
+    for name, rows in bad.items():
+        _print_bad_rows(errors, name, rows)
+    raise typer.Exit(2 if any(bad.values()) else 0)
+
+
+def _print_bad_rows(errors: Console, name: str, rows: Sequence[object]) -> None:
+    if rows:
+        told = f"{name}: {len(rows):,} rows could not be used, such as {rows[0]}"
+        errors.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 def _listing(chosen: list[Any]) -> Any:

@@ -22,6 +22,7 @@ def loss(
     Interrupted, the same command goes on. Rows that cannot be used have a problem instead.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from ovr_plugin.data.files import check_schema, count_rows
@@ -45,7 +46,11 @@ def loss(
                 lambda done: bar.update(task, completed=done),
             )
     except (OSError, ValueError) as error:
-        console.print(f"[bold red]Not scored:[/bold red] {error}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold red]Not scored:[/bold red] {escape(str(error))}",
+            highlight=False,
+            soft_wrap=True,
+        )
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("Interrupted; the same command goes on.")

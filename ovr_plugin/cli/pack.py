@@ -24,6 +24,7 @@ def pack(
     Interrupted, the same command goes on where it stopped. Exit code 1 if nothing was packed.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from ovr_plugin.data.checked import POLICIES
@@ -51,7 +52,11 @@ def pack(
                 progress=lambda done: bar.update(task, completed=done),
             )
     except (OSError, ValueError) as error:
-        console.print(f"[bold red]Not packed:[/bold red] {error}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold red]Not packed:[/bold red] {escape(str(error))}",
+            highlight=False,
+            soft_wrap=True,
+        )
         raise typer.Exit(1) from None
     typer.echo(
         f"{info['n_samples']:,} samples, {info['n_tokens']:,} tokens in {info['n_packs']:,} packs "

@@ -19,7 +19,10 @@ def plan(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Local folder, or a size: 3b, 7b, 32b; by default the recipe's name."),
+        typer.Option(
+            help="Local folder, or a size: 3b, 7b, 32b; by default actor_rollout_ref.model.path "
+            "where that is given, else the size in the recipe's name."
+        ),
     ] = None,
     gpu_gb: Annotated[float, typer.Option(help="Memory of one GPU, in GB.", min=1.0)] = 80.0,
     nodes: Annotated[
@@ -33,6 +36,7 @@ def plan(
     Exit code 1 if something does not fit.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from ovr_plugin.planning.memory import make_plan
     from ovr_plugin.planning.models import model_sizes, size_in
@@ -44,9 +48,13 @@ def plan(
     given += [f"trainer.n_gpus_per_node={gpus}"] if gpus else []
     try:
         settings = compose_recipe(recipe, given)
-        sizes = model_sizes(model or size_in(recipe) or settings.model)
+        # The recipe's own path is a placeholder unless it was given here.
+        given_path = any(text.startswith("actor_rollout_ref.model.path=") for text in given)
+        sizes = model_sizes(model or (not given_path and size_in(recipe)) or settings.model)
     except ValueError as error:
-        Console(stderr=True).print(f"[bold red]No plan:[/bold red] {error}", soft_wrap=True)
+        Console(stderr=True).print(
+            f"[bold red]No plan:[/bold red] {escape(str(error))}", soft_wrap=True
+        )
         raise typer.Exit(2) from None
     made = make_plan(settings, sizes, int(gpu_gb * 1e9))
     cluster = f"{settings.n_nodes} x {settings.gpus_per_node} GPUs of {gpu_gb:g} GB"

@@ -72,6 +72,6 @@ def report(
     for run in read:
         for note in run.notes:
             console.print(f"{run.name}: {note}")
-    typer.echo(f"{page} ({page.stat().st_size / 1e6:.1f} MB, {len(charts)} charts)")
+    typer.echo(f"{page} ({page.stat().st_size / 1e6:.2g} MB, {len(charts)} charts)")
     if drawn:
         typer.echo(f"{drawn[0].parent} ({len(drawn)} files)")

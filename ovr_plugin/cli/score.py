@@ -63,7 +63,7 @@ def score(
 
     ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
 
-    Exit code 0: all rows were graded. 2: some could not be read; they are named.
+    Exit code 0: all rows were graded. 2: some could not be read; they are named. 1: no rows.
     """
     from rich.console import Console
 
@@ -97,13 +97,14 @@ def score(
     with errors.status("grading") as status:
         try:
             for file in files:
-                for verdict in regrade(Regrade(file, fields, label_field, settings), processes):
+                verdicts = regrade(Regrade(file, fields, label_field, settings), processes)
+                for n, verdict in enumerate(verdicts, start=1):
                     summary.add(verdict)
                     write(out, verdict)
                     if verdict.disagrees:
                         write(disagreements, verdict)
-                    if summary.n_rows % UPDATE_EVERY == 0:
-                        status.update(f"grading {file.name}: {summary.n_rows:,} rows")
+                    if n % UPDATE_EVERY == 0:
+                        status.update(f"grading {file.name}: {n:,} rows")
         except KeyboardInterrupt:
             interrupted = True
         except (OSError, ValueError, RuntimeError) as error:
@@ -112,6 +113,9 @@ def score(
             raise typer.Exit(1) from None
     write(out, None)
     write(disagreements, None)
+    if not summary.n_rows and not summary.n_unread and not interrupted:
+        errors.print(f"[bold red]Not graded:[/bold red] no rows in {', '.join(map(str, files))}")
+        raise typer.Exit(1)
     _print(console, summary, time.monotonic() - started)
     if interrupted:
         errors.print("Interrupted: these are the rows until then.")
@@ -132,7 +136,8 @@ def _print(console: Console, summary: Summary, seconds: float) -> None:
         accuracy = 100.0 * counts["correct"] / counts.total()
         told = [f"{counts[name]:,}" if counts[name] else "-" for name in outcomes]
         table.add_row(_plain(source) or "-", f"{counts.total():,}", f"{accuracy:.2f} %", *told)
-    console.print(table)
+    if rows:
+        console.print(table)
     rate = summary.n_rows / seconds if seconds else 0.0
     console.print(
         f"{summary.n_rows:,} rows in {seconds:.1f} s, {rate:,.0f} a second", highlight=False
@@ -143,7 +148,8 @@ def _print(console: Console, summary: Summary, seconds: float) -> None:
             f"row {verdict.number}: {_plain(verdict.error)}", markup=False, highlight=False
         )
     if summary.n_unread:
-        console.print(f"{summary.n_unread:,} rows could not be read")
+        other = "" if summary.n_rows else "; other fields are named by --response-field and such"
+        console.print(f"{summary.n_unread:,} rows could not be read{other}", highlight=False)
 
 
 def _print_labels(console: Console, summary: Summary) -> None:

@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from ovr_plugin.data.readers import About
 
+UNSEEN = "?"
 PURPOSES = ("training", "cold start", "evaluation only")
 
 
@@ -32,6 +33,11 @@ def sources(
         console.print(_table(purpose, found))
         console.print()
     console.print("A folder, a file, an archive or [bold]hub:NAME[/bold] is read alike.")
+    console.print(f"{UNSEEN} from memory, not seen by us.")
+
+
+def _marked(about: About, name: str, value: str) -> str:
+    return f"{value} {UNSEEN}" if value and name in about.unverified else value
 
 
 def _facts(about: About) -> dict[str, object]:
@@ -49,6 +55,11 @@ def _table(purpose: str, found: dict[str, About]) -> object:
     for name, about in found.items():
         if about.purpose == purpose:
             rows = f"{about.n_rows:,}" if about.n_rows else ""
-            where = about.hub or (f"[dim]{about.note}[/dim]" if about.note else "")
-            table.add_row(name, about.title, about.modality, about.license, rows, where)
+            note = f"[dim]{about.note}[/dim]" if about.note else ""
+            license, n_rows = (
+                _marked(about, "license", about.license),
+                _marked(about, "n_rows", rows),
+            )
+            where = _marked(about, "hub", about.hub) or note
+            table.add_row(name, about.title, about.modality, license, n_rows, where)
     return table

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from ovr_plugin.data.files import MappedRows, Record, write_json
 from ovr_plugin.data.sample import BadRow
+from ovr_plugin.data.screen import large_batches
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ def _fingerprint(tables: Sequence[pa.Table], kept: np.ndarray) -> str:
     """A digest of ids, prompts and which rows are kept; it does not depend on how files are cut."""
     ids, texts = hashlib.sha256(), hashlib.sha256()
     for table in tables:
-        for batch in table.select(["extra_info", "prompt"]).to_batches():
+        for batch in large_batches(table, ["extra_info", "prompt"]):
             names = pc.struct_field(batch.column(0), "id").to_pylist()
             turns = batch.column(1).flatten()
             said = zip(

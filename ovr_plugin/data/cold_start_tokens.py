@@ -33,6 +33,8 @@ class ColdStartTokens:
         processor: of the model, or None for a text model.
         max_length: tokens of the longest row that can be used.
         template_kwargs: veRL's ``data.apply_chat_template_kwargs``.
+        is_trained: False where rows are only scored: a base model's template, which ends a turn
+            with another token than EOS, will do, and the response is followed by EOS.
 
     Raises:
         ValueError: the chat template does not end the assistant's turn with the EOS token.
@@ -44,12 +46,13 @@ class ColdStartTokens:
         processor: Any = None,
         max_length: int = 65536,
         template_kwargs: dict[str, Any] | None = None,
+        is_trained: bool = True,
     ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.prompt_length = PromptLength(tokenizer, processor, template_kwargs=template_kwargs)
         self.control_tokens = ControlTokens(tokenizer)
-        self.turn_end = self._turn_end()
+        self.turn_end = self._turn_end(is_trained)
 
     def encode(self, sample: ColdStartSample) -> Encoded:
         """The tokens of a good row."""
@@ -115,7 +118,7 @@ class ColdStartTokens:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _turn_end(self) -> str:
+    def _turn_end(self, is_trained: bool) -> str:
         """What the chat template writes after a response: EOS, and for Qwen a newline."""
         prompt = [{"role": "user", "content": "question"}]
         start = self.prompt_length.render(prompt) + "response"
@@ -127,6 +130,8 @@ class ColdStartTokens:
         )
         end = whole.removeprefix(start)
         if end == whole or not end.startswith(self.tokenizer.eos_token):
+            if not is_trained:
+                return str(self.tokenizer.eos_token)
             raise ValueError(
                 "the chat template does not end an assistant turn with the tokenizer's EOS token "
                 f"{self.tokenizer.eos_token!r} but with {end[-40:]!r}: the model would never learn "

@@ -5,7 +5,8 @@ is no matter, and memory does not grow with their number.
 
 This is not Ray Data: what a pipeline of Ray Data has done is lost when a run stops, where pieces on
 disk are kept, and importing it alone took longer here than the small manifest. Ray's tasks run the
-very same function on a cluster whose nodes share a file system; ``ray`` has not been run on one.
+very same function on a cluster whose nodes share a file system. The tests run it on a Ray of one
+node; on several it has not been run.
 """
 
 from __future__ import annotations

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 # Qwen2.5-VL's smart_resize (and qwen_vl_utils') refuses anything more elongated.
 MAX_ASPECT_RATIO = 200
-MIN_TOKENS = 4  # qwen_vl_utils' lower limit of a picture, where none is set
+# qwen_vl_utils' limits of a picture, where none is set.
+MIN_TOKENS, MAX_TOKENS = 4, 16384
+TOKEN_PIXELS = 28 * 28  # a merged patch of Qwen2.5-VL
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,42 @@ class ImageRef:
     def source(self) -> str | BytesIO:
         """What ``PIL.Image.open`` takes; bytes win over the path, which then is only a name."""
         return BytesIO(self.data) if self.data is not None else str(self.path)
+
+
+@dataclass(frozen=True)
+class PixelLimits:
+    """Least and most pixels of a picture once it is resized; None leaves it to qwen_vl_utils."""
+
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+    def over(self, others: PixelLimits) -> PixelLimits:
+        """Each limit that is set here, and ``others``' where none is: a row's over the run's."""
+        low = others.min_pixels if self.min_pixels is None else self.min_pixels
+        high = others.max_pixels if self.max_pixels is None else self.max_pixels
+        return PixelLimits(low, high)
+
+    def as_dict(self) -> dict[str, int]:
+        """Those that are set, as a picture's item in a chat message has them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def problem(self) -> str | None:
+        """Why no picture can be within them, or None."""
+        for name, value in self.as_dict().items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                return f"{name} is {value!r}; it must be a positive number of pixels"
+        low, high = self.min_pixels, self.max_pixels
+        if low is not None and high is not None and low > high:
+            return f"min_pixels {low} and max_pixels {high} leave no picture"
+        library = "limit of qwen_vl_utils: set"
+        if low is None and high is not None and high < MIN_TOKENS * TOKEN_PIXELS:
+            least = MIN_TOKENS * TOKEN_PIXELS
+            return f"max_pixels {high} is below {least}, the lower {library} min_pixels too"
+        if high is None and low is not None and low > MAX_TOKENS * TOKEN_PIXELS:
+            most = MAX_TOKENS * TOKEN_PIXELS
+            return f"min_pixels {low} is above {most}, the upper {library} max_pixels too"
+        return None
 
 
 def open_image(image: ImageRef) -> Any:
@@ -120,29 +158,23 @@ class ImageTokens:
     """How many prompt tokens a picture becomes, as the agent loop and the processor make them.
 
     veRL resizes twice: ``qwen_vl_utils`` within the item's own limits, then the processor within
-    its own; the count follows both.
+    its own; the count follows both. ``limits`` are the item's: a row's own over the run's.
 
     Args:
         image_processor: of the Qwen2-VL family.
-        min_pixels: the item's lower limit, or None for the library's.
-        max_pixels: the item's upper limit, or None for the library's.
         processor_kwargs: veRL's ``data.mm_processor_kwargs``.
     """
 
     def __init__(
         self,
         image_processor: Any,
-        min_pixels: int | None = None,
-        max_pixels: int | None = None,
         processor_kwargs: dict[str, Any] | None = None,
     ):
         self.image_processor = image_processor
-        self.min_pixels = min_pixels
-        self.max_pixels = max_pixels
         self.processor_kwargs = dict(processor_kwargs or {})
-        self._counts: dict[tuple[int, int], int] = {}
+        self._counts: dict[tuple[int, int, PixelLimits], int] = {}
 
-    def upper_bound(self) -> int | None:
+    def upper_bound(self, limits: PixelLimits) -> int | None:
         """No picture becomes more tokens than this; None where the processor has no limits."""
         processor = self.image_processor
         area = (processor.patch_size * processor.merge_size) ** 2
@@ -151,25 +183,25 @@ class ImageTokens:
         high = self.processor_kwargs.get("max_pixels") or size.get("longest_edge")
         if not low or not high:
             return None
-        n_high = min(high, self.max_pixels or high) / area
-        lows = [low, self.min_pixels or MIN_TOKENS * area]
+        n_high = min(high, limits.max_pixels or high) / area
+        lows = [low, limits.min_pixels or MIN_TOKENS * area]
         # A thin picture keeps a side of one token, whatever the limit.
         thin = math.ceil(math.sqrt(n_high * MAX_ASPECT_RATIO))
         return max(int(n_high), thin, *(_enlarged(pixels / area) for pixels in lows))
 
-    def count(self, image: ImageRef) -> int:
+    def count(self, image: ImageRef, limits: PixelLimits) -> int:
         """Tokens of one picture, by its header; 0 if the limits shrink a side of it to nothing."""
-        size = size_of(image)
-        if size not in self._counts:
-            self._counts[size] = self._count(*size)
-        return self._counts[size]
+        key = (*size_of(image), limits)
+        if key not in self._counts:
+            self._counts[key] = self._count(*key)
+        return self._counts[key]
 
-    def _count(self, height: int, width: int) -> int:
+    def _count(self, height: int, width: int, limits: PixelLimits) -> int:
         from qwen_vl_utils.vision_process import smart_resize
 
         merge_size = self.image_processor.merge_size
         factor = self.image_processor.patch_size * merge_size
-        height, width = smart_resize(height, width, factor, self.min_pixels, self.max_pixels)
+        height, width = smart_resize(height, width, factor, limits.min_pixels, limits.max_pixels)
         if not height or not width:
             return 0
         n_patches = self.image_processor.get_number_of_image_patches(

@@ -8,109 +8,15 @@ shows all keys.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ovr_plugin.data.curation.filters import FILTERS
 from ovr_plugin.data.curation.settings import read_settings
 from ovr_plugin.data.curation.strata import Stratification
-from ovr_plugin.data.files import read_parquet
-from ovr_plugin.data.readers import get_reader, reader_names
-from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
-
-KINDS: dict[str, type[Sample] | type[ColdStartSample]] = {
-    "rl": Sample,
-    "cold_start": ColdStartSample,
-}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where rows come from: a corpus with its ``reader``, our own ``parquet`` files, or ``logic``.
-
-    Attributes:
-        reader, root: a corpus by its reader's name, and its folder.
-        limit: rows at most, a seeded choice of the good ones.
-        weight: of the source's rows in the training file: 0.5 keeps half, 2 has each twice.
-        name: in ids and report; by default the reader's, or that of the other kinds of source.
-        parquet: a file of `Sample` or `ColdStartSample` rows.
-        logic: families of generated puzzles (``[all]``), ``n`` rows of each, of ``difficulty``.
-    """
-
-    reader: str | None = None
-    root: str | Path | None = None
-    limit: int | None = None
-    weight: float = 1.0
-    name: str = ""
-    parquet: str | Path | None = None
-    logic: list[str] | None = None
-    n: int = 100
-    difficulty: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
-
-    def problems(self) -> list[str]:
-        """What is wrong with the settings."""
-        given = [key for key in ("reader", "parquet", "logic") if getattr(self, key) is not None]
-        if len(given) != 1:
-            return [f": must have exactly one of reader, parquet and logic, not {given or 'none'}"]
-        found = []
-        if self.reader is not None and self.reader not in reader_names():
-            found.append(f".reader: no {self.reader!r}; there are {', '.join(reader_names())}")
-        if self.reader is not None and self.root is None:
-            found.append(".root: is missing; it must be the corpus's folder")
-        if self.limit is not None and self.limit < 1:
-            found.append(f".limit: must be at least 1, not {self.limit}")
-        if not self.weight > 0:
-            found.append(f".weight: must be positive, not {self.weight}")
-        if self.logic is not None:
-            found += self._logic_problems()
-        return found
-
-    def _logic_problems(self) -> list[str]:
-        from ovr_plugin.data.logic import family_names
-
-        names = ["all", *family_names()]
-        unknown = [name for name in self.logic or [] if name not in names]
-        found = [f".logic: no {name!r}; there are {', '.join(names)}" for name in unknown]
-        if self.n < 1:
-            found.append(f".n: must be at least 1, not {self.n}")
-        if not self.difficulty or not all(1 <= each <= 5 for each in self.difficulty):
-            found.append(f".difficulty: must be levels from 1 to 5, not {self.difficulty}")
-        return found
-
-    @property
-    def label(self) -> str:
-        """The name in ids and report."""
-        return self.name or self.reader or ("logic" if self.logic else Path(str(self.parquet)).stem)
-
-    def place(self, folder: Path) -> Path | None:
-        """The corpus's folder or file; None for generated rows."""
-        given = self.root if self.reader is not None else self.parquet
-        return None if given is None else (folder / given).resolve()
-
-    def rows(self, folder: Path, seed: int, stage: str) -> Iterator[Any]:
-        """All rows, in the same order every time: samples and `BadRow`s."""
-        if self.logic is not None:
-            from ovr_plugin.data.logic import generate
-
-            for sample in generate(self.logic, self.n, self.difficulty, seed):
-                yield self._named(sample, "logic")
-            return
-        place = self.place(folder)
-        assert place is not None  # noqa: S101 - checked at the entrance
-        if self.reader is not None:
-            for row in get_reader(self.reader)(place):
-                yield row if isinstance(row, BadRow) else self._named(row, self.reader)
-            return
-        kind: Any = KINDS[stage]
-        for sample in read_parquet(place, kind):
-            yield self._named(sample, sample.id.partition("/")[0])
-
-    def _named(self, sample: Any, known_as: str) -> Any:
-        if not self.name:
-            return sample
-        return replace(sample, id=f"{self.name}/{sample.id.removeprefix(f'{known_as}/')}")
+from ovr_plugin.data.source import KINDS, Source
 
 
 @dataclass(frozen=True)
@@ -174,8 +80,12 @@ class Manifest:
         given = self.filters.get("duplicates")
         return None if given is None else read_settings(Duplicates, given, "duplicates", [])
 
-    def problems(self) -> list[str]:
-        """All that is wrong, each line beginning with the place."""
+    def problems(self, places: Sequence[int] | None = None) -> list[str]:
+        """All that is wrong, each line beginning with the place.
+
+        Args:
+            places: of the sources in the file, where some could not be read.
+        """
         found: list[str] = []
         if self.stage not in KINDS:
             return [f"stage: must be {' or '.join(KINDS)}, not {self.stage!r}"]
@@ -183,8 +93,8 @@ class Manifest:
             found.append("sources: no source given; name at least one corpus")
         if not 0 <= self.val_fraction < 1:
             found.append(f"val_fraction: must be 0 or lie between 0 and 1, not {self.val_fraction}")
-        for place, source in enumerate(self.sources):
-            found += [f"sources[{place}]{line}" for line in source.problems()]
+        for place, source in zip(places or range(len(self.sources)), self.sources, strict=True):
+            found += [f"sources[{place}]{line}" for line in source.problems(self.stage)]
         names = Counter(source.label for source in self.sources)
         found += [
             f"sources: given twice: {name}; rows could not be told apart, give one a name"
@@ -251,6 +161,7 @@ class _SourceKeys:
 
     reader: str | None = None
     root: str | None = None
+    columns: dict[str, Any] | None = None
     limit: int | None = None
     weight: float = 1.0
     name: str = ""
@@ -258,17 +169,20 @@ class _SourceKeys:
     logic: list[str] | None = None
     n: int = 100
     difficulty: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    min_pixels: int | None = None
+    max_pixels: int | None = None
 
 
 def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:
     keys = read_settings(_Keys, given, "manifest", errors)
     if keys is None:
         return None
-    sources = []
+    sources, places = [], []
     for place, each in enumerate(keys.sources):
         checked = read_settings(_SourceKeys, each, f"sources[{place}]", errors)
         if checked is not None:
             sources.append(Source(**vars(checked)))
+            places.append(place)
     strata = []
     for place, each in enumerate(keys.strata):
         stratum = read_settings(Stratification, each, f"strata[{place}]", errors)
@@ -277,7 +191,7 @@ def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:
     manifest = Manifest(sources=sources, strata=strata, folder=folder, **rest)
     if errors:
         # What can be said in spite of them is said too.
-        errors += [line for line in manifest.problems() if "no source given" not in line]
+        errors += [line for line in manifest.problems(places) if "no source given" not in line]
     return manifest
 
 
@@ -285,7 +199,7 @@ def _missing_places(manifest: Manifest) -> list[str]:
     found = []
     for place, source in enumerate(manifest.sources):
         path = source.place(manifest.folder)
-        if path is not None and not path.exists():
+        if isinstance(path, Path) and not path.exists():
             found.append(f"sources[{place}]: {path} is not there")
     files: list[tuple[str, Mapping[str, Any]]] = [
         *((f"filters.{name}", given) for name, given in (manifest.filters or {}).items()),

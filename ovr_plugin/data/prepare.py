@@ -43,7 +43,7 @@ from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.report import Report
 from ovr_plugin.data.files import write_json, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.manifest import KINDS, Manifest, Source
+from ovr_plugin.data.manifest import Manifest
 from ovr_plugin.data.sample import Sample, at_place
 from ovr_plugin.data.selection import (
     apply_limits,
@@ -53,6 +53,7 @@ from ovr_plugin.data.selection import (
     row_weights,
 )
 from ovr_plugin.data.shuffle import in_order
+from ovr_plugin.data.source import KINDS, Source
 from ovr_plugin.data.source_chunks import Progress, ReadSource, read_source, source_digest
 
 __all__ = ["FOR_EVALUATION", "Manifest", "Source", "Stopped", "content_key", "prepare"]

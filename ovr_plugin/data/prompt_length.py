@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from ovr_plugin.data.images import ImageRef, ImageTokens
+from ovr_plugin.data.images import ImageRef, ImageTokens, PixelLimits
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, Message
 
 
@@ -68,9 +68,15 @@ class PromptLength:
         self.template_kwargs = dict(template_kwargs or {})
         self._overheads: dict[tuple[str, ...], int] = {}
 
-    def exceeds(self, prompt: Sequence[Message], images: Sequence[ImageRef], limit: int) -> int:
+    def exceeds(
+        self,
+        prompt: Sequence[Message],
+        images: Sequence[ImageRef],
+        limit: int,
+        pixel_limits: PixelLimits,
+    ) -> int:
         """The exact number of tokens if it is over ``limit``, else 0."""
-        n_image_tokens = sum(self._image_tokens(image) for image in images)
+        n_image_tokens = sum(self._image_tokens(image, pixel_limits) for image in images)
         if self.upper_bound(prompt) + n_image_tokens <= limit:
             return 0
         exact = self.text_tokens(prompt, len(images)) + n_image_tokens
@@ -97,10 +103,10 @@ class PromptLength:
         )
         return text
 
-    def _image_tokens(self, image: ImageRef) -> int:
+    def _image_tokens(self, image: ImageRef, pixel_limits: PixelLimits) -> int:
         if self.image_tokens is None:
             raise ValueError("a prompt with pictures needs the model's image processor")
-        return self.image_tokens.count(image)
+        return self.image_tokens.count(image, pixel_limits)
 
 
 class ControlTokens:

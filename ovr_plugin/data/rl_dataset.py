@@ -18,7 +18,14 @@ import torch
 from torch.utils.data import Dataset
 
 from ovr_plugin.data.checked import CheckedRows, file_list
-from ovr_plugin.data.images import ImageRef, ImageTokens, decode_problem, open_image, size_of
+from ovr_plugin.data.images import (
+    ImageRef,
+    ImageTokens,
+    PixelLimits,
+    decode_problem,
+    open_image,
+    size_of,
+)
 from ovr_plugin.data.mix import Mix, MixSampler
 from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, n_bytes, with_image_parts
 from ovr_plugin.data.replacement import MAX_BROKEN, Replacement
@@ -27,7 +34,6 @@ from ovr_plugin.data.screen import plain_rows, sources_of
 
 # veRL's own default when data.max_prompt_length is not set.
 MAX_PROMPT_LENGTH = 1024
-LIBRARY_MIN_PIXELS = 4 * 28 * 28  # of qwen_vl_utils, where none is set
 CHECK_IMAGES = ("start", "use")
 
 
@@ -45,7 +51,8 @@ class OVRDataset(Dataset):
         data_files: parquet file or files with `ovr_plugin.data.schema.SCHEMA`.
         tokenizer: of the model.
         config: veRL's ``data`` section. Beyond veRL's own keys: ``min_pixels``, ``max_pixels``
-            (of every picture; None leaves it to the processor), ``bad_rows`` (raise | report),
+            (of every picture whose row has
+            none of its own; None leaves it to the processor), ``bad_rows`` (raise | report),
             ``check_images`` (start | use), ``max_broken_rows`` (of replaced ones, before the run
             stops) and ``mix`` (see `ovr_plugin.data.mix.Mix`).
         processor: of the model; None for a text model.
@@ -86,7 +93,7 @@ class OVRDataset(Dataset):
         if processor is None:
             return None
         kwargs = self.config.get("mm_processor_kwargs")
-        return ImageTokens(processor.image_processor, processor_kwargs=kwargs, **self.pixel_limits)
+        return ImageTokens(processor.image_processor, kwargs)
 
     def _read(self) -> None:
         self.rows = CheckedRows(
@@ -104,15 +111,20 @@ class OVRDataset(Dataset):
         )
 
     def _screen(self, table: pa.Table) -> np.ndarray:
-        image_tokens = self.prompt_length.image_tokens
-        later = self.check_images == "use" and image_tokens is not None
         return plain_rows(
             table,
             self.control_tokens.tokens,
             n_bytes(self.prompt_length.render([{"role": "user", "content": ""}])),
-            image_tokens.upper_bound() if later and image_tokens else None,
+            self._most_image_tokens,
             self.max_prompt_length,
         )
+
+    def _most_image_tokens(self, own: PixelLimits) -> int | None:
+        """A bound for a picture of a row with these limits of its own; None: look at the row."""
+        image_tokens, limits = self.prompt_length.image_tokens, own.over(self.pixel_limits)
+        if self.check_images == "start" or image_tokens is None or limits.problem():
+            return None
+        return image_tokens.upper_bound(limits)
 
     def _problems_in_use(self, item: int) -> list[str]:
         sample = self.rows[item]
@@ -144,16 +156,21 @@ class OVRDataset(Dataset):
                 "processor's files, or they could not be loaded (veRL then passes None)"
             )
         found = self.control_tokens.problems([message["content"] for message in sample.prompt])
-        found += self._vanishing(sample.images)
-        n_tokens = self.prompt_length.exceeds(sample.prompt, sample.images, self.max_prompt_length)
+        limits = sample.pixel_limits.over(self.pixel_limits)
+        if sample.images and limits.problem():
+            return [*found, f"impossible pixel limits: with the run's, {limits.problem()}"]
+        found += self._vanishing(sample.images, limits)
+        n_tokens = self.prompt_length.exceeds(
+            sample.prompt, sample.images, self.max_prompt_length, limits
+        )
         if n_tokens:
             limit = self.max_prompt_length
             found.append(f"prompt too long: {n_tokens} tokens, max_prompt_length is {limit}")
         return found
 
-    def _vanishing(self, images: list[ImageRef]) -> list[str]:
+    def _vanishing(self, images: list[ImageRef], limits: PixelLimits) -> list[str]:
         counter = self.prompt_length.image_tokens
-        sizes = [size_of(image) for image in images if counter and not counter.count(image)]
+        sizes = [size_of(image) for image in images if counter and not counter.count(image, limits)]
         return [
             f"image too elongated for max_pixels: {width} x {height} pixels shrink to nothing"
             for height, width in sizes
@@ -179,11 +196,12 @@ class OVRDataset(Dataset):
         }
 
     def _image_items(self, sample: Sample) -> list[dict[str, Any]]:
+        limits = sample.pixel_limits.over(self.pixel_limits)
         return [
             {
                 "type": "image",
                 "image": image.path if image.data is None else image.data,
-                **self.pixel_limits,
+                **limits.as_dict(),
             }
             for image in sample.images
         ]
@@ -233,18 +251,13 @@ def _concatenated(tables: list[pa.Table]) -> tuple[np.ndarray, np.ndarray]:
     return names, np.concatenate([has_images for _, has_images in parts])
 
 
-def _pixel_limits(config: Any) -> dict[str, int]:
+def _pixel_limits(config: Any) -> PixelLimits:
     names = ("min_pixels", "max_pixels")
-    limits = {name: int(config.get(name)) for name in names if config.get(name) is not None}
-    low, high = limits.get("min_pixels", 1), limits.get("max_pixels", float("inf"))
-    if not 0 < low <= high:
-        raise ValueError(f"data.min_pixels {low} and data.max_pixels {high} leave no picture")
-    if "min_pixels" not in limits and high < LIBRARY_MIN_PIXELS:
-        raise ValueError(
-            f"data.max_pixels {high} is below {LIBRARY_MIN_PIXELS}, the lower limit of "
-            "qwen_vl_utils: set data.min_pixels too"
-        )
-    return limits
+    given = {name: int(config.get(name)) for name in names if config.get(name) is not None}
+    problem = PixelLimits(**given).problem()
+    if problem:
+        raise ValueError(f"data.{problem}")
+    return PixelLimits(**given)
 
 
 def load_images(messages: list[dict[str, Any]], image_patch_size: int) -> list[Any]:

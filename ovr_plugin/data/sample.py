@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from ovr_plugin.data.images import ImageRef, decode_problem, header_problem
+from ovr_plugin.data.images import ImageRef, PixelLimits, decode_problem, header_problem
 from ovr_plugin.data.schema import COLD_START_SCHEMA, SCHEMA
 from ovr_plugin.reward.spec import AnswerSpec
 
@@ -31,6 +31,7 @@ class Sample:
     question without their letters; ``ground_truth`` is then a letter. ``answer_type``,
     ``tolerance`` (relative) and ``unit`` are the grader's (`ovr_plugin.reward.spec`).
     ``id`` is ``corpus/file#row``, so that the row can be found again in its raw corpus.
+    ``min_pixels`` and ``max_pixels`` are of this row's pictures and win over the run's.
     """
 
     data_source: str
@@ -45,6 +46,8 @@ class Sample:
     answer_type: str | None = None
     tolerance: float | None = None
     unit: str | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
 
     schema: ClassVar[pa.Schema] = SCHEMA
 
@@ -52,6 +55,11 @@ class Sample:
     def modality(self) -> str:
         """``image`` or ``text``."""
         return "image" if self.images else "text"
+
+    @property
+    def pixel_limits(self) -> PixelLimits:
+        """The row's own; None where the run's hold."""
+        return PixelLimits(self.min_pixels, self.max_pixels)
 
     def extra_info(self) -> dict[str, Any]:
         """What the grader and the metrics get beside the reference."""
@@ -64,6 +72,7 @@ class Sample:
             "answer_type": self.answer_type,
             "tolerance": self.tolerance,
             "unit": self.unit,
+            **vars(self.pixel_limits),
         }
 
     def to_row(self) -> dict[str, Any]:
@@ -168,6 +177,9 @@ def problems(sample: Sample, *, decode_images: bool = False) -> list[str]:
     found += _reference_problems(sample)
     if not found:
         found += _placeholder_problems(sample)
+    limits = sample.pixel_limits.problem()
+    if limits:
+        found.append(f"impossible pixel limits: {limits}")
     check = decode_problem if decode_images else header_problem
     reasons = [check(image) for image in sample.images]
     return found + [reason for reason in reasons if reason]

@@ -51,6 +51,8 @@ SCHEMA = _schema(
         answer_type=pa.string(),
         tolerance=pa.float64(),
         unit=pa.string(),
+        min_pixels=pa.int64(),
+        max_pixels=pa.int64(),
     ),
 )
 
@@ -62,13 +64,22 @@ COLD_START_SCHEMA = _schema(
 )
 
 
+# Of extra_info; a file that was written before there were these has none of them.
+_LATER = ("min_pixels", "max_pixels")
+
+
+def _before(kind: pa.DataType) -> pa.DataType:
+    return pa.struct([field for field in kind if field.name not in _LATER])
+
+
 def differences(found: pa.Schema, wanted: pa.Schema) -> list[str]:
     """What ``found`` lacks of ``wanted`` or has beyond it, in words; empty if the columns agree."""
     messages = [f"extra column {name!r}" for name in found.names if name not in wanted.names]
     for field in wanted:
         if field.name not in found.names:
             messages.append(f"column {field.name!r} is missing")
-        elif not found.field(field.name).type.equals(field.type):
-            kind = found.field(field.name).type
+            continue
+        kind, older = found.field(field.name).type, field.name == "extra_info"
+        if kind not in (field.type, _before(field.type) if older else field.type):
             messages.append(f"column {field.name!r} is {kind}, expected {field.type}")
     return messages

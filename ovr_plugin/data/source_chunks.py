@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -13,7 +14,8 @@ from ovr_plugin.data.chunks import ROWS_PER_CHUNK, Chunk, Plan, do_chunk
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.executors import run_tasks
 from ovr_plugin.data.files import read_json, write_json
-from ovr_plugin.data.manifest import Manifest, Source
+from ovr_plugin.data.manifest import Manifest
+from ovr_plugin.data.source import Source
 
 
 @dataclass
@@ -57,13 +59,20 @@ def _measured(manifest: Manifest) -> list[Path]:
     return [manifest.folder / file for file in files if file]
 
 
-def _listing(place: Path | None) -> int:
-    """A hash of the names, sizes and times of all files."""
-    if place is None:
-        return 0
+def _listing(place: Path | str | None) -> int:
+    """A hash of the names, sizes and times of all files; on the Hub of the name alone."""
+    if not isinstance(place, Path):
+        return hash64(place.encode()) if place else 0
     names = [place] if place.is_file() else sorted(path for path in place.rglob("*"))
-    found = [(str(path), s.st_size, s.st_mtime_ns) for path in names if (s := path.stat())]
-    return hash64(repr(found).encode())
+    facts = [(str(path), s.st_size, s.st_mtime_ns) for path in names if (s := _facts(path))]
+    return hash64(repr(facts).encode())
+
+
+def _facts(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError:  # a link to nothing, or to itself: the rows that name it will be told
+        return path.lstat()
 
 
 def read_source(

@@ -31,6 +31,7 @@ FOR_ALL = {
     405: "the path takes no POST; the URL must end where /chat/completions begins, as in .../v1",
 }
 MAX_PAUSE_S = 60.0
+FIRST_TRIES = 4  # of the first request: who forgot to start a server shall not wait for minutes
 MAX_BODY_BYTES = 64 << 20
 
 
@@ -144,27 +145,39 @@ class Endpoint:
         self.usage = Usage()
         self._key = os.environ.get(key_variable, "")
         self._n_failures = 0
-        self._client: Any = None
+        self._clients: list[Any] = []  # one for each request in flight, made as they are needed
+        self._idle: list[Any] = []
 
     async def __aenter__(self) -> Endpoint:
         import httpx
 
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        limits = httpx.Limits(max_connections=self.concurrency)
-        verify = self.url.startswith("https")  # reading the certificates takes a tenth of a second
-        self._client = httpx.AsyncClient(
-            headers=headers, timeout=self.timeout_s, limits=limits, verify=verify
-        )
+        # Reading the certificates takes a tenth of a second: once, and not without need.
+        self._ssl = httpx.create_ssl_context(verify=self.url.startswith("https"))
         self._slots = asyncio.Semaphore(self.concurrency)
         try:
             self.model = self.model or await self._only_model()
         except BaseException:
-            await self._client.aclose()
+            await self.__aexit__()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
+        self._clients, self._idle = [], []
+
+    def _new_client(self) -> Any:
+        """A client of one connection: httpx's pool looks at all it has for every request."""
+        import httpx
+
+        client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            timeout=self.timeout_s,
+            limits=httpx.Limits(max_connections=1),
+            verify=self._ssl,
+        )
+        self._clients.append(client)
+        return client
 
     async def sample(
         self, messages: Sequence[Mapping[str, Any]], n: int = 1, sampling: Sampling | None = None
@@ -191,7 +204,7 @@ class Endpoint:
 
     async def _only_model(self) -> str:
         try:
-            answer = await self._ask("GET", "/models")
+            answer = await self._ask("GET", "/models", n_tries=min(self.n_tries, FIRST_TRIES))
         except RequestFailed as error:
             raise EndpointDown(f"{self.url} does not say what it serves: {error}") from error
         names = [str(model["id"]) for model in answer["data"]]
@@ -199,22 +212,30 @@ class Endpoint:
             raise EndpointDown(f"{self.url} serves {', '.join(names) or 'nothing'}; name one model")
         return names[0]
 
-    async def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        failed = ""
-        for n_tried in range(1, self.n_tries + 1):
+    async def _ask(
+        self, method: str, path: str, body: Any = None, n_tries: int | None = None
+    ) -> dict[str, Any]:
+        failed, n_tries = "", n_tries or self.n_tries
+        for n_tried in range(1, n_tries + 1):
             async with self._slots:
-                tried = await self._try(method, path, body)
+                client = self._idle.pop() if self._idle else self._new_client()
+                try:
+                    tried = await self._try(client, method, path, body)
+                finally:
+                    self._idle.append(client)
             if isinstance(tried, dict):
                 self._n_failures = 0
                 return tried
             failed = tried.reason
-            if n_tried < self.n_tries:
+            if n_tried < n_tries:
                 self.usage.n_retries += 1
                 await asyncio.sleep(self._pause(n_tried, tried.retry_after_s))
         self._failed(failed)
-        raise RequestFailed(f"{failed} ({self.n_tries} tries)")
+        raise RequestFailed(f"{failed} ({n_tries} tries)")
 
-    async def _try(self, method: str, path: str, body: Any) -> dict[str, Any] | _Failed:
+    async def _try(
+        self, client: Any, method: str, path: str, body: Any
+    ) -> dict[str, Any] | _Failed:
         import httpx
 
         if self._n_failures >= self.n_failures_down:
@@ -222,7 +243,7 @@ class Endpoint:
         try:
             self.usage.n_requests += 1
             status, headers, content = await asyncio.wait_for(
-                self._send(method, path, body), self.timeout_s
+                self._send(client, method, path, body), self.timeout_s
             )
         except (asyncio.TimeoutError, httpx.TimeoutException):
             return _Failed(f"timeout: no answer within {self.timeout_s:g} s")
@@ -239,11 +260,11 @@ class Endpoint:
         self._failed(f"the last was refused: {status}: {said}")
         raise RequestFailed(f"refused: {status}: {said}")
 
-    async def _send(self, method: str, path: str, body: Any) -> tuple[int, Any, bytes]:
+    async def _send(self, client: Any, method: str, path: str, body: Any) -> tuple[int, Any, bytes]:
         import httpx
 
         content = bytearray()
-        async with self._client.stream(method, self.url + path, json=body) as response:
+        async with client.stream(method, self.url + path, json=body) as response:
             async for chunk in response.aiter_bytes():
                 content += chunk
                 if len(content) > MAX_BODY_BYTES:

@@ -106,11 +106,14 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     return dict(head["settings"])
 
 
-def _open(out: Path, settings: dict[str, Any]) -> set[int]:
-    """The digests of the rows that ``out`` holds; a new file gets its first line."""
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Check that ``out`` is new, or goes on with the same settings.
+
+    Raises:
+        ValueError: it was made with others; the message names them.
+    """
     if not out.exists() or not out.stat().st_size:
-        write_jsonl(out, [{"settings": settings}])
-        return set()
+        return
     made_with = read_settings(out)
     if made_with != settings:
         different = sorted(
@@ -120,6 +123,14 @@ def _open(out: Path, settings: dict[str, Any]) -> set[int]:
         )
         told = "; ".join(f"{k} was {made_with.get(k)!r}, is {settings.get(k)!r}" for k in different)
         raise ValueError(f"{out} was made with other settings ({told}); give another file")
+
+
+def _open(out: Path, settings: dict[str, Any]) -> set[int]:
+    """The digests of the rows that ``out`` holds; a new file gets its first line."""
+    check_settings(out, settings)
+    if not out.exists() or not out.stat().st_size:
+        write_jsonl(out, [{"settings": settings}])
+        return set()
     return {_digest(str(line["id"])) for line in read_results(out)}
 
 

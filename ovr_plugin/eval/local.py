@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.data.images import open_image
+from ovr_plugin.data.images import PixelLimits, open_image
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, Sample
 from ovr_plugin.reward import Grade, grade
 
@@ -42,7 +42,7 @@ def evaluate(
         samples: rows of ours, text and image mixed.
         max_new_tokens: limit of a response; one that reaches it without ending scores 0 (ORZ).
         batch_size: rows generated together.
-        max_pixels: of one image, as in training.
+        max_pixels: of one image, as in training; a row's own limits win.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
     from transformers.utils.logging import disable_progress_bar
@@ -86,7 +86,7 @@ def model_inputs(processor: Any, batch: Sequence[Sample], max_pixels: int | None
             )
             for sample in batch
         ],
-        images=[_picture(image, max_pixels) for sample in batch for image in sample.images] or None,
+        images=[picture for sample in batch for picture in _pictures(sample, max_pixels)] or None,
         padding=True,
         padding_side="left",
         return_tensors="pt",
@@ -114,12 +114,13 @@ def _answer(
         yield Answer(sample, response, len(response_ids), verdict)
 
 
-def _picture(image: Any, max_pixels: int | None) -> Any:
+def _pictures(sample: Sample, max_pixels: int | None) -> Iterator[Any]:
     from qwen_vl_utils import fetch_image
 
-    limits = {} if max_pixels is None else {"max_pixels": max_pixels}
-    with open_image(image) as opened:
-        return fetch_image({"image": opened, **limits})
+    limits = sample.pixel_limits.over(PixelLimits(max_pixels=max_pixels)).as_dict()
+    for image in sample.images:
+        with open_image(image) as opened:
+            yield fetch_image({"image": opened, **limits})
 
 
 def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

@@ -138,7 +138,11 @@ def console_tables(results: Sequence[dict[str, Any]], protocol: str) -> list[Tab
 def _table(header: Sequence[str], title: str) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    # All columns fit 80 characters.
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for column in header:
-        table.add_column(column, justify="left" if column == "benchmark" else "right")
+        if column == "benchmark":
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
     return table

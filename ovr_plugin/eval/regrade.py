@@ -1,9 +1,10 @@
 """A file of responses -> verdicts on all cores: JSON Lines, parquet or TSV, in the file's order.
 
-Algebra takes most of the time, and its workers are processes anyway. So one process grades, several
-chunks at a time, that no slow answer leaves a worker idle; where there are many cores, as many as
-keep them busy, each with workers of its own. Memory is bounded by the chunks under way, whatever
-the file's length. A row that cannot be read is a result like any other.
+Algebra takes most of the time, and its workers are processes anyway. So one process reads text, so
+far ahead of the verdicts that no slow answer leaves a worker idle; where there are many cores, as
+many processes as keep them busy, each with workers of its own. (Threads would read text no faster,
+and took a third more for changing over.) Memory is bounded by the rows under way, whatever the
+file's length. A row that cannot be read is a result like any other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -22,17 +23,17 @@ from typing import Any
 from ovr_plugin.eval.importers import imported, label_of
 from ovr_plugin.reward.pool import Pool
 from ovr_plugin.reward.rows import Fields, read_jsonl
-from ovr_plugin.reward.score import MAX_PRED_CHARS, grade_batch
+from ovr_plugin.reward.score import MAX_PRED_CHARS, grade_soon
 from ovr_plugin.reward.settings import Settings
 
 CHUNK_ROWS = 256
 CHUNK_CHARS = 4_000_000  # long reasoning fills a chunk with fewer rows
-THREADS = 2  # chunks at a time: while one waits for algebra, the text of another is read
-CHUNKS_AHEAD = 12  # done and waiting for a slow answer before them, which may take seconds
+ROWS_AHEAD = 512  # whose text was read, behind a slow answer; more only heats the caches
 TASK_CHUNKS = 8  # that a process gets at once
 CORES_A_PROCESS = (
     4  # of algebra for one of text; with less than two such groups one process will do
 )
+READ_AHEAD_BYTES = 1 << 20
 SPREADSHEETS = (".xlsx", ".xls")
 Record = tuple[int, dict[str, Any] | ValueError]
 
@@ -54,7 +55,7 @@ class Regrade:
     settings: Settings = field(default_factory=Settings)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Verdict:
     """One row: its number in the file, from 1, what became of it, and the label it came with."""
 
@@ -94,27 +95,31 @@ def regrade(how: Regrade, n_processes: int | None = None) -> Iterator[Verdict]:
         n_workers = max(2, n_cores() // n_processes)
         how = replace(how, settings=replace(how.settings, n_workers=n_workers))
     if n_processes == 1:
-        yield from _graded_in_threads(how, records)
+        yield from _graded(how, records)
         return
     tasks = _chunks(records, TASK_CHUNKS)
     first = list(islice(tasks, 2))
     if len(first) < 2:  # what one task holds is not worth processes
-        yield from _graded_in_threads(how, chain.from_iterable(first))
+        yield from _graded(how, chain.from_iterable(first))
         return
     with ProcessPoolExecutor(n_processes, get_context("spawn")) as processes:
-        for verdicts in _in_order(processes, _graded_task, how, chain(first, tasks), n_processes):
+        for verdicts in _in_order(processes, how, chain(first, tasks), n_processes):
             yield from verdicts
 
 
 def _graded_task(how: Regrade, records: list[Record]) -> list[Verdict]:
-    return list(_graded_in_threads(how, records))
+    return list(_graded(how, records))
 
 
-def _graded_in_threads(how: Regrade, records: Iterable[Record]) -> Iterator[Verdict]:
-    chunks = _chunks(records)
-    with ThreadPoolExecutor(THREADS) as threads:
-        for verdicts in _in_order(threads, _graded, how, chunks, CHUNKS_AHEAD):
-            yield from verdicts
+def _graded(how: Regrade, records: Iterable[Record]) -> Iterator[Verdict]:
+    pool = _pool(how.settings)
+    waiting: deque[Callable[[], Verdict]] = deque()
+    for number, record in records:
+        waiting.append(_begun(how, pool, number, record))
+        if len(waiting) > ROWS_AHEAD:
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()
 
 
 def _chunks(records: Iterable[Record], n: int = 1) -> Iterator[list[Record]]:
@@ -140,8 +145,7 @@ def _n_chars(value: Any) -> int:
 
 
 def _in_order(
-    executor: Executor,
-    grade: Callable[[Regrade, list[Record]], list[Verdict]],
+    processes: ProcessPoolExecutor,
     how: Regrade,
     chunks: Iterable[list[Record]],
     n_ahead: int,
@@ -150,7 +154,7 @@ def _in_order(
     waiting: deque[Future[list[Verdict]]] = deque()
     try:
         for chunk in chunks:
-            waiting.append(executor.submit(grade, how, chunk))
+            waiting.append(processes.submit(_graded_task, how, chunk))
             if len(waiting) > n_ahead:
                 yield waiting.popleft().result()
         while waiting:
@@ -178,7 +182,7 @@ def read_records(file: Path) -> Iterator[Record]:
         rows = read_table(file) if file.suffix == ".parquet" else read_csv(file, delimiter="\t")
         yield from enumerate(rows, start=1)
         return
-    with file.open("rb") as lines:
+    with file.open("rb", buffering=READ_AHEAD_BYTES) as lines:  # a line is often some kilobytes
         yield from read_jsonl(lines)
 
 
@@ -194,38 +198,37 @@ def _pool(settings: Settings) -> Pool:
         return _pools[settings]
 
 
-def _graded(how: Regrade, records: list[Record]) -> list[Verdict]:
-    verdicts: dict[int, Verdict] = {}
-    rows, labels = [], []
-    for number, record in records:
-        try:
-            if isinstance(record, ValueError):
-                raise record
-            record = imported(record, how.file)
-            rows.append((number, how.fields.read(record)))
-            labels.append(label_of(record, how.label_field))
-        except ValueError as error:
-            verdicts[number] = Verdict(number, error=str(error))
-    grades = grade_batch(
-        [row.response for _, row in rows],
-        [row.reference for _, row in rows],
-        [row.extra_info for _, row in rows],
-        [row.data_source for _, row in rows],
+def _begun(
+    how: Regrade, pool: Pool, number: int, record: dict[str, Any] | ValueError
+) -> Callable[[], Verdict]:
+    """Grade a row as far as text goes; the response is not kept."""
+    try:
+        if isinstance(record, ValueError):
+            raise record
+        record = imported(record, how.file)
+        row, label = how.fields.read(record), label_of(record, how.label_field)
+    except ValueError as error:
+        unread = Verdict(number, error=str(error))
+        return lambda: unread
+    finish = grade_soon(
+        row.response,
+        row.reference,
+        row.extra_info,
+        data_source=row.data_source,
         policy=how.settings.policy,
-        pool=_pool(how.settings),
+        pool=pool,
     )
-    for (number, row), label, graded in zip(rows, labels, grades, strict=True):
-        verdicts[number] = Verdict(
-            number,
-            row.data_source or "",
-            graded.outcome.value,
-            graded.score,
-            label,
-            graded.extracted[:MAX_PRED_CHARS],
-            str(row.reference)[:MAX_PRED_CHARS],
-            graded.reason,
+    source, reference = row.data_source or "", str(row.reference)[:MAX_PRED_CHARS]
+
+    def verdict() -> Verdict:
+        graded = finish()
+        answer = graded.extracted[:MAX_PRED_CHARS]
+        outcome = graded.outcome.value
+        return Verdict(
+            number, source, outcome, graded.score, label, answer, reference, graded.reason
         )
-    return [verdicts[number] for number, _ in records]
+
+    return verdict
 
 
 @dataclass

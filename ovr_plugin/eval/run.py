@@ -20,7 +20,7 @@ from typing import Any
 
 from ovr_plugin.data.files import read_json, replacing, write_json
 from ovr_plugin.endpoint import Endpoint
-from ovr_plugin.endpoint.jobs import Progress, read_settings
+from ovr_plugin.endpoint.jobs import Progress, check_settings, read_settings
 from ovr_plugin.eval.grading import grade_responses
 from ovr_plugin.eval.paper_table import markdown
 from ovr_plugin.eval.responses import Asking, Questions, ask
@@ -45,13 +45,15 @@ class Run:
         """Ask all benchmarks, one after the other; see `ovr_plugin.eval.responses.ask`.
 
         ``on_progress`` is called with the benchmark, its number of samples and how far it is.
+
+        Raises:
+            ValueError: some cannot be asked. All of them are named, and nothing was asked.
+            EndpointDown: nobody answers any more.
         """
+        n_samples_of = self._checked(endpoint)
         for questions in self.questions:
             name = questions.benchmark.name
-            n_samples = sum(1 for _ in questions.items()) * self.asking.n
-            if not n_samples:
-                raise ValueError(f"{name}: no row is an item; {bad_rows(questions)}")
-            progress = Progress()
+            n_samples = n_samples_of[name]
             started = time.monotonic()
             tokens = endpoint.usage.completion_tokens
             progress = await ask(
@@ -67,6 +69,25 @@ class Run:
                 time.monotonic() - started,
                 endpoint.usage.completion_tokens - tokens,
             )
+
+    def _checked(self, endpoint: Endpoint) -> dict[str, int]:
+        """The number of samples of every benchmark, if all have rows and go on as they began."""
+        found, problems = {}, []
+        for questions in self.questions:
+            name = questions.benchmark.name
+            try:
+                settings = self.asking.settings(questions.benchmark, endpoint.model)
+                check_settings(self.responses(name), settings)
+                n_items = sum(1 for _ in questions.items())
+                if not n_items:
+                    raise ValueError(f"no row is an item; {bad_rows(questions)}")
+                found[name] = n_items * self.asking.n
+            except (OSError, ValueError) as error:
+                problems.append(f"{name}: {error}")
+        if problems:
+            others = f"\nThese can be asked: {' '.join(found)}" if found else ""
+            raise ValueError("\n".join(problems) + others)
+        return found
 
     def grade(self) -> list[dict[str, Any]]:
         """Grade what there is of every benchmark and write results and table."""
@@ -126,7 +147,9 @@ class Run:
 def bad_rows(questions: Questions) -> str:
     """Say what was wrong with the rows of a benchmark, for an error."""
     bad = questions.bad_rows()
-    return f"of {len(bad)} bad rows the first is {bad[0]}" if bad else "there are none"
+    if bad:
+        return f"of {len(bad)} bad rows the first is {bad[0]}"
+    return "the files hold none of this benchmark's split or setting"
 
 
 def protocol(results: Sequence[dict[str, Any]]) -> str:

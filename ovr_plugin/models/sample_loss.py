@@ -69,6 +69,7 @@ class LossModel:
             AutoTokenizer.from_pretrained(path),
             processor if hasattr(processor, "image_processor") else None,
             max_length,
+            is_trained=False,
         )
         return cls(model, tokens)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ovr_plugin.planning.batches import batch_problems
 from ovr_plugin.planning.models import ModelSizes, n_elements, shard_elements
 from ovr_plugin.planning.recipe import RecipeSettings, Role
 
@@ -70,6 +71,8 @@ def resident_terms(
     role: Role, shapes: Mapping[str, tuple[int, ...]], n_ranks: int, at_work: bool
 ) -> list[Term]:
     """A rank's weights, Adam's moments and, at work, gradients: exact."""
+    if role.shard_ranks > 0:
+        n_ranks = min(n_ranks, role.shard_ranks)
     all_elements = shard_elements(shapes.values(), n_ranks)
     trained = shard_elements(_trained(role, shapes), n_ranks)
     terms = []
@@ -94,8 +97,12 @@ def make_plan(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> Pl
             phase.terms += resident_terms(other, shapes[other.name], n_ranks, other is role)
         phase.terms += _work_terms(role, sizes)
         phases.append(phase)
-    problems = [text for phase in phases for text in _too_much(phase, settings, gpu_bytes)]
-    problems += _batch_problems(settings, n_ranks)
+    # Where vLLM has no room for one sequence, a smaller share of the memory is no way out.
+    longest = settings.prompt_length + max(tokens for _, tokens in settings.stages)
+    needed = longest * kv_bytes_per_token(sizes) // settings.tensor_parallel
+    roomy = cache_bytes(settings, sizes, gpu_bytes) >= needed
+    problems = [text for phase in phases for text in _too_much(phase, settings, gpu_bytes, roomy)]
+    problems += _cluster_problems(settings, sizes, n_ranks)
     stages = tuple(
         _stage(first, tokens, settings, sizes, gpu_bytes) for first, tokens in settings.stages
     )
@@ -170,7 +177,7 @@ def _largest_layer(sizes: ModelSizes) -> int:
     return max(layers.values())
 
 
-def _too_much(phase: Phase, settings: RecipeSettings, gpu_bytes: int) -> list[str]:
+def _too_much(phase: Phase, settings: RecipeSettings, gpu_bytes: int, roomy: bool) -> list[str]:
     over = phase.n_bytes + RESERVE_BYTES - gpu_bytes
     if over <= 0:
         return []
@@ -181,7 +188,8 @@ def _too_much(phase: Phase, settings: RecipeSettings, gpu_bytes: int) -> list[st
         if not getattr(role, key)
     ]
     if phase.name == "rollout":
-        remedies.append("a smaller actor_rollout_ref.rollout.gpu_memory_utilization")
+        key = "gpu_memory_utilization" if roomy else "tensor_model_parallel_size"
+        remedies.append(f"a {'smaller' if roomy else 'larger'} actor_rollout_ref.rollout.{key}")
     else:
         remedies.append("a smaller token budget with a larger ulysses_sequence_parallel_size")
         remedies.append("actor_rollout_ref.model.use_fused_kernels=true")
@@ -192,20 +200,31 @@ def _too_much(phase: Phase, settings: RecipeSettings, gpu_bytes: int) -> list[st
     ]
 
 
-def _batch_problems(settings: RecipeSettings, n_ranks: int) -> list[str]:
-    problems = []
+def _cluster_problems(settings: RecipeSettings, sizes: ModelSizes, n_gpus: int) -> list[str]:
+    """What divides neither batches nor heads nor nodes, and would stop or change the run."""
+    batches = [role.mini_batches for role in settings.roles]
+    problems = batch_problems(settings.n_prompts, settings.n_samples, n_gpus, batches)
     for role in settings.roles:
-        if n_ranks % role.sequence_ranks:
+        n = role.sequence_ranks
+        if sizes.heads % n or (sizes.kv_heads % n and n % sizes.kv_heads):
             problems.append(
-                f"{role.prefix}.ulysses_sequence_parallel_size={role.sequence_ranks} does not "
-                f"divide {n_ranks} GPUs"
+                f"{role.mini_batches.sequence_key}={n} does not divide the model's {sizes.heads} "
+                f"heads and {sizes.kv_heads} of keys and values"
             )
-    if settings.samples % n_ranks:
-        problems.append(f"{settings.samples} responses do not divide among {n_ranks} GPUs")
-    if settings.gpus_per_node % settings.tensor_parallel:
+        if role.shard_ranks > 0 and n_gpus > role.shard_ranks and n_gpus % role.shard_ranks:
+            problems.append(
+                f"{role.prefix}.fsdp_size={role.shard_ranks} does not divide {n_gpus} GPUs"
+            )
+    n = settings.tensor_parallel
+    if settings.gpus_per_node % n:
         problems.append(
-            f"rollout.tensor_model_parallel_size={settings.tensor_parallel} does not divide "
-            f"{settings.gpus_per_node} GPUs of a node"
+            f"rollout.tensor_model_parallel_size={n} does not divide {settings.gpus_per_node} GPUs "
+            "of a node"
+        )
+    if sizes.heads % n:
+        problems.append(
+            f"rollout.tensor_model_parallel_size={n} does not divide the model's {sizes.heads} "
+            "heads"
         )
     return problems
 
@@ -219,8 +238,8 @@ def _stage(
     problems = []
     if n_sequences < 1:
         problems.append(
-            "not one sequence fits into vLLM's cache: raise rollout.gpu_memory_utilization or "
-            "rollout.tensor_model_parallel_size"
+            "not one sequence fits into vLLM's cache: raise rollout.tensor_model_parallel_size or, "
+            "where the rollout leaves room, rollout.gpu_memory_utilization"
         )
     if longest > settings.max_model_len:
         problems.append(f"rollout.max_model_len={settings.max_model_len} is below {longest}")

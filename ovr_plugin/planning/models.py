@@ -67,6 +67,7 @@ class ModelSizes:
         hidden: its width.
         intermediate: the width of its MLP.
         vocabulary: its outputs.
+        heads: of attention.
         kv_heads: of grouped-query attention.
         head_dim: of each of them.
     """
@@ -78,6 +79,7 @@ class ModelSizes:
     hidden: int
     intermediate: int
     vocabulary: int
+    heads: int
     kv_heads: int
     head_dim: int
 
@@ -110,6 +112,7 @@ def model_sizes(model: str) -> ModelSizes:
         hidden=int(text.hidden_size),
         intermediate=int(text.intermediate_size),
         vocabulary=int(text.vocab_size),
+        heads=heads,
         kv_heads=int(text.num_key_value_heads),
         head_dim=int(text.hidden_size) // heads,
     )

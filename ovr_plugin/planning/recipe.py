@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ovr_plugin.planning.batches import MiniBatches, mini_batches_of
+
 
 @dataclass(frozen=True)
 class Role:
@@ -15,9 +17,11 @@ class Role:
 
     Attributes:
         name: policy or critic.
-        prefix: of its keys in the configuration.
+        prefix: of its engine's keys in the configuration.
         tokens_per_gpu: budget of a micro-batch on one GPU.
         sequence_ranks: GPUs that share a sequence (Ulysses).
+        shard_ranks: GPUs among which its weights are split (``fsdp_size``); -1: all.
+        mini_batches: of its optimizer steps.
         param_offload: whether its weights leave the GPU while others work.
         optimizer_offload: whether its optimizer's state does.
         frozen_tower: whether the vision tower is not trained.
@@ -29,6 +33,8 @@ class Role:
     prefix: str
     tokens_per_gpu: int
     sequence_ranks: int
+    shard_ranks: int
+    mini_batches: MiniBatches
     param_offload: bool
     optimizer_offload: bool
     frozen_tower: bool
@@ -46,7 +52,8 @@ class RecipeSettings:
     prompt_length: int
     stages: tuple[tuple[int, int], ...]
     max_model_len: int
-    samples: int
+    n_prompts: int
+    n_samples: int
     kv_share: float
     tensor_parallel: int
     roles: tuple[Role, ...]
@@ -56,7 +63,8 @@ def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings
     """Compose ``+ovr=recipe`` with overrides of the command line.
 
     Raises:
-        ValueError: the recipe or an override does not exist; the message is Hydra's.
+        ValueError: the recipe or an override does not exist, and the message is Hydra's; or the
+            recipe is none of PPO, or its length schedule is wrong.
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
@@ -72,35 +80,44 @@ def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings
     try:
         with initialize_config_dir(str(folder), version_base=None):
             config = compose("ppo_trainer", overrides=[f"+ovr={recipe}", *overrides])
-            return _settings(config)
+        if "ovr" not in config:
+            raise ValueError(f"{recipe} is no PPO recipe; plans are of those")
+        return _settings(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
 def _settings(config: Any) -> RecipeSettings:
+    from ovr_plugin.trainer.length_schedule import stages_of
+
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     critic = config.critic
-    stages = config.ovr.get("length_schedule") or [[1, config.data.max_response_length]]
+    policy_batches, critic_batches = mini_batches_of(config)
     fused = bool(config.actor_rollout_ref.model.get("use_fused_kernels"))
     return RecipeSettings(
         model=str(config.actor_rollout_ref.model.path),
         n_nodes=int(config.trainer.nnodes),
         gpus_per_node=int(config.trainer.n_gpus_per_node),
         prompt_length=int(config.data.max_prompt_length),
-        stages=tuple((int(first), int(tokens)) for first, tokens in stages),
+        stages=stages_of(config),
         max_model_len=int(rollout.max_model_len or 0)
         or int(config.data.max_prompt_length + config.data.max_response_length),
-        samples=int(config.data.train_batch_size * rollout.n),
+        n_prompts=int(config.data.train_batch_size),
+        n_samples=int(rollout.n),
         kv_share=float(rollout.gpu_memory_utilization),
         tensor_parallel=int(rollout.tensor_model_parallel_size),
         roles=(
-            _role("policy", "actor_rollout_ref.actor", actor.fsdp_config, actor, fused),
-            _role("critic", "critic", critic.fsdp, critic, True),
+            _role(
+                "policy", "actor_rollout_ref.actor", actor.fsdp_config, actor, policy_batches, fused
+            ),
+            _role("critic", "critic", critic.fsdp, critic, critic_batches, True),
         ),
     )
 
 
-def _role(name: str, prefix: str, engine: Any, config: Any, chunked: bool) -> Role:
+def _role(
+    name: str, prefix: str, engine: Any, config: Any, mini_batches: MiniBatches, chunked: bool
+) -> Role:
     is_policy = name == "policy"
     budget = (
         config.ppo_max_token_len_per_gpu if is_policy else config.ppo_infer_max_token_len_per_gpu
@@ -110,6 +127,8 @@ def _role(name: str, prefix: str, engine: Any, config: Any, chunked: bool) -> Ro
         prefix=f"{prefix}.{'fsdp_config' if is_policy else 'fsdp'}",
         tokens_per_gpu=int(budget),
         sequence_ranks=int(engine.ulysses_sequence_parallel_size),
+        shard_ranks=int(engine.get("fsdp_size", -1)),
+        mini_batches=mini_batches,
         param_offload=bool(engine.param_offload),
         optimizer_offload=bool(engine.optimizer_offload),
         frozen_tower=bool(engine.get("freeze_vision_tower", False)),

@@ -36,6 +36,7 @@ from pathlib import Path
 from ovr_plugin.platform import forked_python
 from ovr_plugin.platform.forked_python import LENGTH
 from ovr_plugin.platform.request import RAY_HOOK_VARIABLE
+from ovr_plugin.reward.worker import die_with
 
 PYTHON_VARIABLE = "OVR_PYTHON"
 # Nine tenths of what a worker imports. Nothing that imports Ray may be here, veRL included: Ray
@@ -147,8 +148,10 @@ class Server:
         connection.settimeout(None)
         sys.stdout.flush()
         sys.stderr.flush()
+        server = os.getpid()
         process = os.fork()
         if process == 0:
+            die_with(server)  # for then nobody is left who knows when its asker is
             self._leave(connection)
             inherit(task["files"], received)
             self.task = task

@@ -55,11 +55,12 @@ class Fields:
         wrong = []
         found = {}
         for name, fields in (("response", self.response), ("reference", self.reference)):
-            field_name = next((each for each in fields if _has(record, each)), None)
-            if field_name is None:
+            values = (_find(record, each) for each in fields)
+            value = next((each for each in values if each is not _MISSING), _MISSING)
+            if value is _MISSING:
                 wrong.append(f"no {name}: there is no field {' or '.join(fields)}")
             else:
-                found[name] = _get(record, field_name)
+                found[name] = value
         response = _last_message(found.get("response"))
         if not isinstance(response, str | None):
             wrong.append(f"the response is a {type(response).__name__}, not a text")
@@ -90,13 +91,13 @@ def read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | ValueEr
                 line = stream.readline(MAX_LINE_BYTES)
             yield number, ValueError(f"longer than {MAX_LINE_BYTES >> 20} MB")
             continue
-        if line.strip():
+        if not line.isspace():
             yield number, _object(line)
 
 
 def _object(line: bytes) -> dict[str, Any] | ValueError:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode())
     except ValueError as error:  # a UnicodeDecodeError too
         return ValueError(f"not JSON: {error}")
     except RecursionError:
@@ -117,10 +118,6 @@ def _find(record: Any, name: str) -> Any:
         return record[name]
     head, dot, rest = name.partition(".")
     return _find(record.get(head), rest) if dot else _MISSING
-
-
-def _has(record: Mapping[str, Any], name: str) -> bool:
-    return _find(record, name) is not _MISSING
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import atexit
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -84,10 +84,9 @@ def grade(
         policy: how to extract, and defaults per source.
         pool: where algebra runs; by default one pool for the process, made when first needed.
     """
-    prepared = _prepare(response, reference, extra_info or {}, data_source, policy)
-    if isinstance(prepared, Grade):
-        return prepared
-    return prepared.close((pool or default_pool()).check(*prepared.question))
+    return grade_soon(
+        response, reference, extra_info, data_source=data_source, policy=policy, pool=pool
+    )()
 
 
 async def grade_async(
@@ -128,17 +127,29 @@ def grade_batch(
     }
     if uneven := [f"{len(column)} {name}" for name, column in columns.items() if len(column) != n]:
         raise ValueError(f"{n} responses have {', '.join(uneven)}")
-    graded: list[Grade | _Open] = []
+    # All begin before the first is waited for: workers are busy while later rows are prepared.
+    begun = [
+        grade_soon(response, reference, extra, data_source=source, policy=policy, pool=pool)
+        for response, reference, extra, source in zip(responses, *columns.values(), strict=True)
+    ]
+    return [finish() for finish in begun]
 
-    def questions() -> Iterator[Question]:  # workers begin while later rows are being prepared
-        for response, reference, extra, source in zip(responses, *columns.values(), strict=True):
-            prepared = _prepare(response, reference, extra or {}, source, policy)
-            graded.append(prepared)
-            if isinstance(prepared, _Open):
-                yield prepared.question
 
-    verdicts = iter((pool or default_pool()).check_many(questions()))
-    return [one if isinstance(one, Grade) else one.close(next(verdicts)) for one in graded]
+def grade_soon(
+    response: str,
+    reference: object,
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    data_source: str | None = None,
+    policy: Policy = DEFAULT,
+    pool: Pool | None = None,
+) -> Callable[[], Grade]:
+    """Begin to `grade`: text now, algebra in the pool; what is returned waits for the grade."""
+    prepared = _prepare(response, reference, extra_info or {}, data_source, policy)
+    if isinstance(prepared, Grade):
+        return lambda: prepared
+    verdict = (pool or default_pool()).submit(prepared.question)
+    return lambda: prepared.close(verdict.result())
 
 
 def as_row(graded: Grade) -> dict[str, Any]:

@@ -107,18 +107,28 @@ def schedule_of(config: Any) -> Schedule:
     Raises:
         ValueError: naming what is wrong with ``ovr.length_schedule`` or ``ovr.length_plateau``.
     """
-    stages, plateau = _plain(config, KEY), _plain(config, "ovr.length_plateau")
-    longest = int(config.data.max_response_length)
-    if stages is None:
-        if plateau is not None:
-            raise ValueError(f"ovr.length_plateau needs the lengths of {KEY}, which is null")
-        stages = [[1, longest]]
-    fixed = LengthSchedule.parse(stages, longest, _context(config))
+    plateau = _plain(config, "ovr.length_plateau")
+    if plateau is not None and _plain(config, KEY) is None:
+        raise ValueError(f"ovr.length_plateau needs the lengths of {KEY}, which is null")
+    fixed = LengthSchedule(stages_of(config))
     if plateau is None:
         return fixed
     from ovr_plugin.trainer.plateau_schedule import PlateauSchedule
 
     return PlateauSchedule.parse([tokens for _, tokens in fixed.stages], plateau)
+
+
+def stages_of(config: Any) -> tuple[tuple[int, int], ...]:
+    """Return (first iteration, tokens) of every stage; with a plateau the iterations are a guess.
+
+    Raises:
+        ValueError: naming what is wrong with ``ovr.length_schedule``.
+    """
+    longest = int(config.data.max_response_length)
+    stages = _plain(config, KEY)
+    return LengthSchedule.parse(
+        [[1, longest]] if stages is None else stages, longest, _context(config)
+    ).stages
 
 
 def validation_limit(config: Any) -> int:

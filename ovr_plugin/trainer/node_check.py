@@ -33,7 +33,7 @@ def check_nodes(config: Any) -> None:
     if len(nodes) < 2:
         return
     folder = Path(config.trainer.default_local_dir)
-    paths = [str(folder), str(config.actor_rollout_ref.model.path)]
+    paths = paths_of(config)
     wrong = [
         f"{path} is relative, and nodes start in different folders: make it absolute"
         for path in paths
@@ -49,6 +49,19 @@ def check_nodes(config: Any) -> None:
         mark.unlink()
     if wrong:
         raise RuntimeError("not every node can take part:\n" + "\n".join(f"  {w}" for w in wrong))
+
+
+def paths_of(config: Any) -> list[str]:
+    """Return what every node must see: the run's folder, both models, the rows of both splits."""
+    from omegaconf import OmegaConf
+
+    found = [config.trainer.default_local_dir]
+    for key in ("actor_rollout_ref.model.path", "critic.model.path"):
+        found.append(OmegaConf.select(config, key))
+    for key in ("data.train_files", "data.val_files"):
+        files = OmegaConf.select(config, key)
+        found += [files] if isinstance(files, str | None) else list(files)
+    return list(dict.fromkeys(str(path) for path in found if path))
 
 
 def differences(ours: Report, theirs: Mapping[str, Report]) -> list[str]:

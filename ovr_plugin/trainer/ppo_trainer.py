@@ -21,6 +21,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from ovr_plugin.checkpoint.resume import choose_checkpoint
 from ovr_plugin.data.files import read_json, write_json
+from ovr_plugin.planning.batches import check_batches
 from ovr_plugin.trainer.agent_loop import stop_strings_of
 from ovr_plugin.trainer.length_schedule import schedule_of, validation_limit
 from ovr_plugin.trainer.node_check import check_nodes
@@ -43,6 +44,7 @@ class OVRTrainer(PPOTrainerSync):
         validation_limit(config)
         stop_strings_of(config)
         poll_interval_s(config)
+        check_batches(config)
         self._prompt_order: dict[str, int] = {}
         super().__init__(config)
 

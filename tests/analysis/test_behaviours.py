@@ -279,6 +279,9 @@ def test_keywords_alone_need_no_endpoint(dump):
     }
     assert json.loads(numbers)["emergence_rate"]["value"] == 1.0
     assert "undefined where the latter is 0" in " ".join(result.output.split())
+    [transfer] = {line for line in result.output.splitlines() if "backtracking ->" in line}
+    assert transfer.split()[-3:] == ["2.5%", "8.2%", "17.3%"], "the paper's, Fig. 5b"
+    assert summary["paper"]["btr"]["verification"]["ppo"] == 0.015
     assert len(list(read_jsonl(dump.parent / "behaviours" / "counts.jsonl"))) == 6
 
 
@@ -384,6 +387,15 @@ def test_bad_input_is_named(rows, options, words, tmp_path):
     assert result.exit_code == 2
     assert words in " ".join(result.output.split())
     assert not (tmp_path / "behaviours" / "summary.json").exists()
+
+
+def test_a_judge_that_answers_nothing_is_no_judge(dump):
+    """Also where there are too few requests to take the endpoint for dead."""
+    with fake_server(lambda body, n_seen: (400, "no")) as server:
+        result = start(dump, "--judge", "tiny", "--endpoint", server.url, "--limit", "1")
+    assert result.exit_code == 1
+    assert "requests failed; refused: 400" in " ".join(result.output.split())
+    assert not (dump.parent / "behaviours" / "summary.json").exists()
 
 
 def test_what_is_not_there_is_named(tmp_path):

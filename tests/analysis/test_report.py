@@ -101,6 +101,14 @@ def test_behaviours_are_those_that_were_counted(tmp_path):
     assert found["fig5a_vision"].series[0].x == [4, 5, 6, 7], "behind the cold start's three steps"
     assert found["fig5a_vision"].marks == [(3, "PPO")]
     assert found["fig5b_transfer"].series[0].y == [None] * 4, "0 / 0 is undefined"
+    papers = [series for series in found["fig5b_transfer"].series if not series.run]
+    assert [series.name for series in papers] == ["paper: base", "paper: cold start", "paper: RL"]
+    assert papers[2].y == [0.173, 0.781, 0.015, 0.277]
+
+
+def test_without_behaviours_the_papers_are_no_figure(tmp_path):
+    found, _ = charts(make_run(tmp_path / "run"))
+    assert "fig5b_transfer" not in found
 
 
 def test_behaviours_of_unknown_stages_are_in_the_order_of_their_files(tmp_path):

@@ -21,10 +21,11 @@ from typing import Any
 from ovr_plugin.data.chunks import Plan, first_reason
 from ovr_plugin.data.curation.duplicates import fingerprint
 from ovr_plugin.data.curation.row import Row
-from ovr_plugin.data.manifest import Manifest, Source
+from ovr_plugin.data.manifest import Manifest
 from ovr_plugin.data.prepare import prepare
 from ovr_plugin.data.readers import get_reader
 from ovr_plugin.data.sample import Sample
+from ovr_plugin.data.source import Source
 
 
 def speed(corpora: Path) -> None:

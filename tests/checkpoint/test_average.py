@@ -127,11 +127,11 @@ def test_float16_that_would_overflow_is_refused(make, tmp_path):
 
 
 def test_what_is_no_checkpoint_is_refused(make, tmp_path):
-    good = make("good", {"a": torch.ones(4)})
+    good, fine = (make(name, {"a": torch.ones(4)}) for name in ("good", "fine"))
     with pytest.raises(CheckpointError, match="an average takes two checkpoints or more"):
         average([good], tmp_path / "out")
     with pytest.raises(CheckpointError, match=r"dtype must be auto, bfloat16.*not .int8."):
-        average([good, good], tmp_path / "out", dtype="int8")
+        average([good, fine], tmp_path / "out", dtype="int8")
     with pytest.raises(CheckpointError, match=r"neither config\.json .* nor fsdp_config\.json"):
         average([good, tmp_path / "nowhere"], tmp_path / "out")
     bare = tmp_path / "bare"
@@ -145,9 +145,9 @@ def test_what_is_no_checkpoint_is_refused(make, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(FileExistsError, match="out exists already; choose another folder"):
         average([good, good], tmp_path / "out")
-    odd = make("odd", {"a": torch.ones(4).to(torch.float8_e5m2)})
+    odd, too = (make(n, {"a": torch.ones(4).to(torch.float8_e5m2)}) for n in ("odd", "too"))
     with pytest.raises(CheckpointError, match="of a type that has no average: F8_E5M2"):
-        average([odd, odd], tmp_path / "fresh")
+        average([odd, too], tmp_path / "fresh")
 
 
 @pytest.mark.parametrize("n_bytes", [4, 40, -4])
@@ -262,3 +262,91 @@ def test_the_command(make, tmp_path):
     again = runner.invoke(app, ["average", str(tmp_path / "out"), *folders])
     assert again.exit_code == 1
     assert "exists already" in again.output
+
+
+def save_model(model, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_a_model_of_text_alone_keeps_its_names(tmp_path):
+    """Qwen2.5-VL's new names are not those of its language model by itself."""
+    from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 20}
+    models = [Qwen2ForCausalLM(Qwen2Config(**sizes, **heads)) for _ in range(2)]
+    folders = [save_model(model, tmp_path / f"{i}") for i, model in enumerate(models)]
+    loaded, info = AutoModelForCausalLM.from_pretrained(
+        average(folders, tmp_path / "out"), output_loading_info=True
+    )
+    assert not [*info["missing_keys"], *info["unexpected_keys"]]
+    one, other = (model.model.norm.weight + model.lm_head.weight.sum(0) for model in models)
+    found = loaded.model.norm.weight + loaded.lm_head.weight.sum(0)
+    torch.testing.assert_close(found, (one + other) / 2)
+
+
+def test_tied_embeddings_may_be_stored_once_or_twice(make, tmp_path):
+    embeddings = {"model.language_model.embed_tokens.weight": torch.ones(4, 2)}
+    settings = {"model_type": "qwen2_5_vl", "tie_word_embeddings": True}
+    once = make("once", {"model.embed_tokens.weight": torch.zeros(4, 2)}, **settings)
+    twice = make("twice", {**embeddings, "lm_head.weight": torch.ones(4, 2)}, **settings)
+    found = load_file(average([once, twice], tmp_path / "out") / "model.safetensors")
+    assert found.keys() == embeddings.keys()
+    untied = {"tie_word_embeddings": False}
+    one = make("one", {"embed_tokens.weight": torch.ones(2)}, **untied)
+    two = make(
+        "two", {"embed_tokens.weight": torch.ones(2), "lm_head.weight": torch.ones(1)}, **untied
+    )
+    with pytest.raises(CheckpointError, match=r"one lacks lm_head\.weight"):
+        average([one, two], tmp_path / "refused")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_unlike_types_become_float32_and_the_configuration_says_so(make, tmp_path, order):
+    half = make("half", {"a": torch.ones(3, dtype=torch.bfloat16)}, dtype="bfloat16")
+    full = make("full", {"a": torch.full((3,), 1 + 2**-20)}, dtype="float32")
+    out = average([half, full][::order], tmp_path / "out")
+    assert load_file(out / "model.safetensors")["a"].tolist() == [1 + 2**-21] * 3
+    assert json.loads((out / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_a_sum_beyond_float32_is_refused(make, tmp_path):
+    folders = [make(f"c{i}", {"a": torch.full((2,), 3e38)}) for i in range(2)]
+    with pytest.raises(CheckpointError, match="a has values beyond the range of F32"):
+        average(folders, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_checkpoint_counts_once(make, tmp_path):
+    good = make("good", weights(0))
+    with pytest.raises(CheckpointError, match="good is given 2 times"):
+        average([good, tmp_path / "good" / "." / ".." / "good"], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"{", "config.json: not valid JSON"),
+        ("config.json", b"[]", "config.json is no JSON object"),
+        ("model.safetensors.index.json", b"{}", "has no weight_map"),
+        (
+            "model.safetensors.index.json",
+            b'{"weight_map": {"b": "model.safetensors"}}',
+            "is incomplete: no file of it holds b",
+        ),
+        ("model.safetensors", b"\x02" + bytes(7) + b"{{", "is no safetensors file"),
+        ("fsdp_config.json", b"{}", "fsdp_config.json has no world_size"),
+        ("fsdp_config.json", b'{"world_size": 1}', "rank_0.pt cannot be read"),
+    ],
+)
+def test_broken_files_are_named(make, tmp_path, name, content, message):
+    """By the command too, whose message takes no path for markup."""
+    good, bad = make("good", {"a": torch.ones(4)}), make("b[red]ad", {"a": torch.ones(4)})
+    (bad / "huggingface").mkdir()
+    shutil.copy(good / "config.json", bad / "huggingface")
+    (bad / "model_world_size_1_rank_0.pt").write_bytes(b"no zip archive")
+    (bad / name).write_bytes(content)
+    done = CliRunner().invoke(app, ["average", str(tmp_path / "out"), str(good), str(bad)])
+    assert (done.exit_code, message in done.output) == (1, True), done.output
+    assert "b[red]ad" in done.output

@@ -71,7 +71,8 @@ def test_finds_this_installation_sound() -> None:
     lines = _by_name(done.stdout, done.returncode)
     sound = [
         *(requirement.name for requirement in checks.REQUIREMENTS),
-        *("Python", "veRL entry point", "vLLM entry point", "veRL plugin policy"),
+        *("Python", "veRL entry point", "veRL plugin policy"),
+        *("vLLM entry point", "vLLM platform entry point"),
         *("veRL loads the plugin", "recipes for +ovr=", "GPU", "platform for ppo_tiny"),
     ]
     assert {name: lines[name] for name in sound if lines[name]["status"] != "ok"} == {}
@@ -98,8 +99,9 @@ def test_says_why_verl_leaves_the_plugin_out(tmp_path: Path) -> None:
     assert lines["trl"]["status"] == "warn"
     assert "1.16.0, without AutoModelForCausalLMWithValueHead" in lines["trl"]["found"]
     assert lines["trl"]["command"] == "pip install 'trl==0.27.0'"
-    assert lines["vLLM entry point"]["status"] == "warn"
-    assert lines["vLLM entry point"]["command"] == "unset VLLM_PLUGINS"
+    for name in ("vLLM entry point", "vLLM platform entry point"):
+        assert lines[name]["status"] == "warn"
+        assert lines[name]["command"] == "unset VLLM_PLUGINS"
 
 
 @pytest.fixture(scope="session")

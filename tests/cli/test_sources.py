@@ -41,6 +41,23 @@ def test_the_index_of_raw_corpora_agrees_on_what_is_for_evaluation_only(shared):
     assert {name for name, a in sources().items() if a.purpose == "evaluation only"} == set(listed)
 
 
+def test_what_was_not_seen_is_marked(shared):
+    """A license that INDEX.md has, and the reader repeats, carries no mark; another one does."""
+    found = sources()
+    assert all(set(about.unverified) <= {"license", "n_rows", "hub"} for about in found.values())
+    table = (shared / "raw" / "INDEX.md").read_text().splitlines()
+    listed = {cells[1].strip(): cells[5].strip() for r in table if len(cells := r.split("|")) == 7}
+    for name in ("puzzlevqa", "orz", "geometry3k", "iconqa", "mmk12", "formalgeo7k"):
+        assert found[name].license == listed[name]
+        assert "license" not in found[name].unverified
+    for name in ("chartqa", "clevr"):  # "not checked" and "none stated" there
+        assert "license" in found[name].unverified
+    shown = run()
+    (row,) = [line for line in shown.splitlines() if line.strip().startswith("chartqa")]
+    assert "GPL-3.0 ?" in row
+    assert "? from memory, not seen by us." in shown
+
+
 def test_the_table_names_license_and_size():
     shown = run()
     (row,) = [line for line in shown.splitlines() if line.strip().startswith("iconqa")]

@@ -84,6 +84,17 @@ def conversation(text, names=("from", "value"), roles=("user", "assistant"), key
     return {"system": "Set the tags.", key: turns}
 
 
+BOX = "It is \\boxed{2}"
+AM = {
+    "messages": [
+        {"role": "user", "content": "What is 1 + 1?", "info": {"reference_answer": "2"}},
+        {
+            "role": "assistant",
+            "content": f"<think>look</think>\n<answer>{BOX}</answer>",
+            "info": {"think_content": None},
+        },
+    ]
+}
 RIGHT = {"correctness_math_verify": [False, True], "is_reasoning_complete": [True, True]}
 GOOD = [
     ("bespoke_stratos", conversation(SKY)),
@@ -135,6 +146,8 @@ GOOD = [
         "skythought",
         {"question": "What is 1 + 1?", "code": [SKY], "score": [True], "gt": "2"},
     ),
+    ("am_deepseek_r1", AM),
+    ("am_deepseek_r1", {**AM, "info": {"think_content": "look", "answer_content": BOX}}),
     ("ovr", conversation(THINK)),
     ("ovr", conversation(SKY, ("role", "content"), key="messages")),
     ("ovr", [{"from": "human", "value": QUESTION}, {"from": "assistant", "value": THINK}]),
@@ -191,6 +204,9 @@ BAD = [
     ("s1k", {"deepseek_grade": "No"}, "the answer is wrong: deepseek_grade is 'No'"),
     ("limo", {"question": "q", "solution": " "}, "no solution"),
     ("skythought", {"code": [SKY], "score": [False], "question": "q"}, "the answer is wrong"),
+    ("am_deepseek_r1", {"messages": AM["messages"][:1]}, "not one question and one response"),
+    ("am_deepseek_r1", {"messages": ["x"]}, "unknown turn"),
+    ("am_deepseek_r1", {"prompt": "x"}, "field missing: 'messages'"),
     ("ovr", {"question": "q"}, "field missing: 'response' or 'output'"),
     ("ovr", {"a": "q"}, "field missing: 'conversations' or 'messages' or 'prompt'"),
     ("ovr", 7, "the row is not an object: int"),
@@ -207,5 +223,7 @@ def test_a_trace_that_cannot_be_learnt_from_is_named(tmp_path, name, row, reason
 def test_every_reader_of_the_cold_start_is_tested():
     named = {name for name, _ in GOOD} | {name for name, *_ in BAD}
     assert set(cold_start_reader_names()) == named
-    with pytest.raises(ValueError, match="no reader named 'orz'; there are: bespoke_stratos, "):
+    with pytest.raises(
+        ValueError, match="no reader named 'orz'; there are: am_deepseek_r1, bespoke_stratos, "
+    ):
         get_cold_start_reader("orz")

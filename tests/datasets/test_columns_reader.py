@@ -52,6 +52,15 @@ def corpus(tmp_path, png):
     return tmp_path
 
 
+def test_pixel_limits_of_rows(tmp_path):
+    rows = [{**ROWS[0], "most": 7840}, {**ROWS[0], "most": None}, {**ROWS[0], "most": "4k"}]
+    write_lines(tmp_path, rows)
+    names = {"question": COLUMNS["question"], "answer": COLUMNS["answer"], "max_pixels": "most"}
+    own, none, wrong = get_reader("columns", names)(tmp_path)
+    assert (own.max_pixels, none.max_pixels) == (7840, None)
+    assert wrong.reason == "not a number of pixels: 'most' is '4k'"
+
+
 @pytest.mark.parametrize("write", [write_csv, write_parquet, write_lines])
 def test_every_format_gives_the_same_samples(corpus, write):
     write(corpus, ROWS)
@@ -99,6 +108,7 @@ def test_an_answer_is_a_choice_by_text_letter_or_number(tmp_path, gold, letter):
     [
         ({"task": " ", "gold": "2"}, "empty: 'task'"),
         ({"task": "q", "gold": None}, "empty: 'gold'"),
+        ({"task": "q", "gold": float("nan")}, "empty: 'gold'"),
         ({"task": "q", "gold": [2]}, "neither text nor number: 'gold' is [2]"),
         ({"task": "q", "gold": True}, "neither text nor number: 'gold' is True"),
         ({"task": "q", "gold": "2", "pics": "../x.png"}, "the picture is not there: ../x.png"),

@@ -30,7 +30,7 @@ REAL = {
     "iconqa": ("iconqa", {"test": 99}, {}),
     "mmk12": ("mmk12", {"test": 200}, {}),
     "scienceqa": ("scienceqa", {"train": 55, "val": 17, "test": 23}, {NO_PICTURE: 105}),
-    "chartqa": ("chartqa", {}, {NO_PICTURE: 55, "the question is damaged": 5}),
+    "chartqa": ("chartqa", {}, {NO_PICTURE: 60}),
     "clevr": ("clevr", {}, {NO_PICTURE: 130}),
     "geoqa": ("geoqa", {}, {NO_PICTURE: 200, "not a question with an answer": 120}),
     "deepscaler": ("deepscaler_verl", {"train": 200}, {}),
@@ -122,6 +122,12 @@ TEXT_ROWS = {
         ({"problem": "p", "answer": "1", "question_type": "proof"}, "the answer is not verifiable"),
         ({"problem": "p", "answer": "1", "solution_is_valid": "No"}, "marked as not valid"),
     ],
+    "math": [
+        ({"problem": "p", "solution": "So it is $\\boxed 3$ or so."}, "3"),
+        ({"problem": "p", "solution": "So $x = \\boxed \\frac12$."}, "\\frac12"),
+        ({"problem": "p", "solution": "$\\boxed{7}$, not $\\boxed{x_{3}}$"}, "x_{3}"),
+        ({"problem": "p", "solution": "So it is 3."}, "the solution has no boxed answer"),
+    ],
     "openr1_math": [
         ({"problem": "p", "solution": "", "answer": "3", "generations": ["<think>"]}, "3"),
         ({"problem": None, "solution": "", "answer": "3"}, "field of the wrong type: 'problem'"),
@@ -142,6 +148,8 @@ TEXT_ROWS = {
     ],
     "aime": [
         ({"problem": "p", "answer": "025", "year": 1999}, "25"),
+        ({"ID": "1999-1", "Year": 1999, "Question": "p", "Answer": "25", "Part": None}, "25"),
+        ({"ID": "x", "Year": "2024", "Question": "p", "Answer": "25"}, "for evaluation only"),
         ({"problem": "p", "answer": 25, "year": "1999"}, "25"),
         ({"question": "p", "answer": "1", "url": "wiki/index.php/2022_AIME_I_Problems/"}, "1"),
         ({"problem": "p", "answer": "1", "url": "elsewhere"}, "no year"),
@@ -182,6 +190,7 @@ HUB_PICTURE = {"bytes": png(), "path": "a.png"}
             "0.57",
             "number",
         ),
+        ("chartqa", {"query": "Which??", "label": ["Iran"], "image": HUB_PICTURE}, "Iran", None),
         ("chartqa", {"query": "Which?", "label": ["Iran"], "image": HUB_PICTURE}, "Iran", None),
         (
             "clevr",
@@ -220,9 +229,12 @@ def test_chartqa_folder(put):
             {"imgname": "1.png", "query": "How many?", "label": "14"},
             {"imgname": "2.png", "query": "How many?", "label": "14"},
             {"imgname": "../../../../x.png", "query": "How many?", "label": "14"},
+            {"imgname": "1.png", "query": "How many caf\ufffds?", "label": "14"},
+            {"imgname": "1.png", "query": "How many ??? people?", "label": "14"},
         ],
     )
-    good, missing, outside = read("chartqa", root)
+    good, missing, outside, *damaged = read("chartqa", root)
+    assert [item.kind for item in damaged] == ["the question is damaged"] * 2
     assert (good.split, good.ground_truth) == ("val", "14")
     assert missing.reason == "the picture is not there: png/2.png"
     assert outside.reason.startswith("the picture lies outside the corpus: ")
@@ -292,6 +304,32 @@ def test_iconqa_options_that_are_pictures_stand_behind_their_letters(put):
     assert "unknown kind of question: 'draw'" in {
         item.reason for item in read("iconqa", root) if isinstance(item, BadRow)
     }
+
+
+def test_iconqa_all_in_one_file(put):
+    """problems.json counts only where the folders have no data.json of their own."""
+    for place in ("train/choose_img/7", "val/fill_in_blank/8"):
+        put(f"iconqa_data/iconqa/{place}/image.png", png())
+    for name in ("choice_0.png", "choice_1.png"):
+        put(f"iconqa_data/iconqa/train/choose_img/7/{name}", png())
+    image = {"question": "Which is round?", "choices": ["choice_0.png", "choice_1.png"]}
+    blank = {"question": "How long?", "answer": "10", "unit": "inches"}
+    problems_by_id = {
+        "7": {**image, "answer": 1, "ques_type": "choose_img", "split": "train"},
+        "8": {**blank, "ques_type": "fill_in_blank"},
+        "9": {**blank, "ques_type": "fill_in_blank", "split": "train"},
+        "../8": {**blank, "ques_type": "fill_in_blank"},
+    }
+    root = put("iconqa_data/problems.json", problems_by_id)
+    choice, blank, gone, outside = read("iconqa", root)
+    assert (choice.ground_truth, choice.split, len(choice.images)) == ("B", "train", 3)
+    assert (blank.ground_truth, blank.split, blank.unit) == ("10", "val", "inches")
+    assert (choice.id, blank.id) == tuple(f"iconqa/iconqa_data/problems.json#{n}" for n in (0, 1))
+    assert problems(choice, decode_images=True) == problems(blank) == []
+    assert gone.reason.startswith("the picture is not there: iconqa_data/iconqa/train/")
+    assert outside.reason == "not an id: '../8'"
+    put("iconqa_data/iconqa/val/fill_in_blank/8/data.json", problems_by_id["8"])
+    assert len(read("iconqa", root)) == 1
 
 
 def test_mmk12_messages(put):

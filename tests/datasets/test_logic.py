@@ -9,6 +9,7 @@ import pytest
 
 from ovr_plugin.data.logic import FAMILIES, LEVELS, family_names, generate, logic_row, make_puzzle
 from ovr_plugin.data.logic.puzzle import Family, Puzzle
+from ovr_plugin.data.logic.road_labels import label_places
 from ovr_plugin.data.prepare import Manifest, Source, prepare
 from ovr_plugin.data.sample import problems
 from ovr_plugin.reward import grade
@@ -66,6 +67,32 @@ def test_a_family_whose_solver_disagrees_is_a_mistake():
     family = Family("wrong", lambda rng, level: Puzzle("?", "1", {}), ambiguous)
     with pytest.raises(RuntimeError, match="wrong: no unique answer in 50 puzzles of level 1"):
         make_puzzle(family, 1, 0, 0)
+
+
+def test_the_length_of_a_road_stands_on_that_road_alone():
+    """Between a number's middle and any other road, town or number there is visible room."""
+    rng = np.random.default_rng(3)
+    n_maps = 0
+    for _ in range(60):
+        n = int(rng.integers(5, 10))
+        towns = rng.uniform(20, 430, (n, 2))
+        pairs = {(min(p), max(p)) for p in (rng.permutation(n)[:2].tolist() for _ in range(n + 2))}
+        roads = sorted(pairs)
+        places = label_places(towns, roads)
+        if places is None:  # too crowded: such a map is not drawn
+            continue
+        n_maps += 1
+        # Each road as the two thousand points that it is drawn with.
+        along = np.linspace(0, 1, 2000)[:, None]
+        lines = [towns[a] + along * (towns[b] - towns[a]) for a, b in roads]
+        for own, place in enumerate(places):
+            to_roads = [np.linalg.norm(line - place, axis=1).min() for line in lines]
+            assert to_roads.pop(own) < 0.2
+            assert min(to_roads) >= 12
+            assert np.linalg.norm(towns - place, axis=1).min() >= 29
+            to_numbers = np.linalg.norm(np.array(places) - place, axis=1)
+            assert np.delete(to_numbers, own).min() >= 24
+    assert n_maps > 5
 
 
 def test_a_manifest_makes_them(tmp_path):

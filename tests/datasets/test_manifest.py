@@ -28,7 +28,13 @@ def test_all_mistakes_are_said_at_once(tmp_path):
     given = {
         "stage": "rl",
         "seed": "x",
-        "sources": [{"reader": "orz", "rot": "a"}, {"reader": "nothing", "root": "b", "limit": 0}],
+        "sources": [
+            {"reader": "orz", "rot": "a"},
+            {"reader": "nothing", "root": "b", "limit": 0, "max_pixels": 784},
+            {"reader": "columns", "root": "."},
+            {"reader": "orz", "root": ".", "columns": {"question": "q"}},
+            {"reader": "columns", "root": ".", "name": "own", "columns": {"question": "q"}},
+        ],
         "filters": {"length": {"max_prompt_chars": 0}, "loss": {"file": "l"}},
         "strata": [{"by": "mood", "weights": [1]}],
     }
@@ -40,6 +46,10 @@ def test_all_mistakes_are_said_at_once(tmp_path):
         "sources[0]: no setting 'rot'",
         "no 'nothing'",
         "limit: must be at least 1",
+        "sources[2].columns: is missing; it must name the table's columns",
+        "sources[3].columns: only the reader 'columns' takes them",
+        "sources[4].columns: missing: 'answer'; there are question, answer, images",
+        "sources[1]: max_pixels 784 is below 3136",
         "filters.length.max_prompt_chars: must be at least 1",
         "filters.loss: is not for stage rl",
         "strata[0].by: no 'mood'",

@@ -13,6 +13,7 @@ from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
 from ovr_plugin.data.curation.strata import Stratification
 from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
+from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
 from ovr_plugin.data.sample import ColdStartSample, Sample
 
@@ -154,6 +155,19 @@ def test_the_same_picture_under_two_names_is_the_same_row(make, png, tmp_path):
     assert content_key(make("<image>?", images=[png(57, 56)])) not in keys
 
 
+def test_a_sources_pixel_limits_are_its_pictures_where_a_row_has_none(make, png, tmp_path):
+    rows = [
+        make("<image>?", images=[png()], id="a/f#0"),
+        make("<image>!", images=[png()], id="a/f#1", min_pixels=3136, max_pixels=7840),
+        make("What is 1 + 1?", id="a/f#2"),
+    ]
+    write_parquet(tmp_path / "a.parquet", rows, Sample)
+    source = Source(parquet=tmp_path / "a.parquet", max_pixels=15680)
+    prepare(Manifest([source], val_fraction=0, filters={}), tmp_path / "out")
+    found = {s.id: (s.min_pixels, s.max_pixels) for s in read(tmp_path / "out", "train")}
+    assert found == {"a/f#0": (None, 15680), "a/f#1": (3136, 7840), "a/f#2": (None, None)}
+
+
 def test_limit_takes_a_seeded_choice_and_counts_the_rest(tmp_path):
     root = write_orz(tmp_path / "raw", sums(100))
     chosen = []
@@ -225,6 +239,21 @@ def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):
     assert pictures[0].as_posix().endswith(row["image"])
 
 
+def test_links_to_nothing_and_to_themselves_cost_their_rows_only(make, png, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "loop.png").symlink_to("loop.png")
+    (tmp_path / "raw" / "gone.png").symlink_to("nowhere.png")
+    shutil.copy(png().path, tmp_path / "raw" / "good.png")
+    rows = [{"q": f"{n}?", "a": n, "p": f"{n}.png"} for n in ("loop", "gone", "good")]
+    write_jsonl(tmp_path / "raw" / "rows.jsonl", rows)
+    columns = {"question": "q", "answer": "a", "images": "p"}
+    source = Source("columns", tmp_path / "raw", columns=columns)
+    prepare(Manifest([source], val_fraction=0), tmp_path / "out")
+    assert [sample.ground_truth for sample in read(tmp_path / "out", "train")] == ["good"]
+    reasons = {bad["reason"] for bad in read_jsonl(tmp_path / "out" / "bad_rows.jsonl")}
+    assert reasons == {f"the picture is not there: {name}.png" for name in ("loop", "gone")}
+
+
 def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
     prepare(Manifest(sources), tmp_path / "paths")
     prepare(Manifest(sources, embed_images=True), tmp_path / "bytes")
@@ -263,11 +292,47 @@ def test_cold_start_rows_from_our_own_parquet(tmp_path, pair):
     assert len(samples) + len(read(tmp_path / "out", "val", ColdStartSample)) == 29
 
 
-def test_rows_of_the_other_stage_are_reported(sources, tmp_path, pair):
+def test_corpora_of_the_cold_start_and_a_table_of_ones_own_in_a_manifest(tmp_path):
+    trace = {"question": "1 + 1?", "solution": "So it is \\boxed{2}.", "answer": "2"}
+    own = {"task": "What is 2 + 2?", "gold": 4}
+    for folder, row in (("limo", trace), ("own", own)):
+        (tmp_path / folder).mkdir()
+        write_jsonl(tmp_path / folder / "rows.jsonl", [row])
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        "{stage: cold_start, val_fraction: 0, filters: {}, sources: [{reader: limo, root: limo}]}"
+    )
+    prepare(load_manifest(manifest), tmp_path / "out")
+    (pair,) = read(tmp_path / "out", "train", ColdStartSample)
+    assert (pair.data_source, pair.id) == ("limo", "limo/rows.jsonl#0")
+    manifest.write_text(
+        "{val_fraction: 0, filters: {}, sources: [{reader: columns, root: own, name: mine, "
+        "columns: {question: task, answer: gold}}]}"
+    )
+    prepare(load_manifest(manifest), tmp_path / "out")
+    (sample,) = read(tmp_path / "out", "train")
+    assert (sample.ground_truth, sample.id) == ("4", "mine/rows.jsonl#0")
+
+
+def test_a_source_on_the_hub(tmp_path, monkeypatch):
+    """The name reaches the reader as it is; a Hub that cannot be reached stops with its reason."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "m.yaml").write_text("sources: [{reader: geometry3k, root: 'hub:nobody/none'}]")
+    manifest = load_manifest(tmp_path / "m.yaml")
+    with pytest.raises(Stopped, match="hub:nobody/none cannot be loaded: "):
+        prepare(manifest, tmp_path / "out")
+
+
+def test_rows_of_the_other_stage_are_reported(tmp_path):
     with pytest.raises(ValueError, match="no good row for train and val"):
-        prepare(Manifest(sources, stage="cold_start"), tmp_path)
+        prepare(Manifest([Source(logic=["maze"], n=7)], stage="cold_start"), tmp_path)
     report = read_json(tmp_path / "report.json")
-    assert report["sources"]["puzzlevqa"]["reasons"]["not of this stage"]["count"] == 7
+    assert report["sources"]["logic"]["reasons"]["not of this stage"]["count"] == 7
+
+
+def test_a_reader_of_the_other_stage_is_refused(sources, tmp_path):
+    with pytest.raises(ValueError, match="no 'orz'; there are am_deepseek_r1, bespoke_stratos"):
+        prepare(Manifest(sources, stage="cold_start"), tmp_path)
 
 
 def test_a_step_that_a_row_breaks_costs_that_row(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ import io
 import logging
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,12 +17,14 @@ from ovr_plugin.data.images import (
     MAX_ASPECT_RATIO,
     ImageRef,
     ImageTokens,
+    PixelLimits,
     decode_problem,
     header_problem,
 )
 from ovr_plugin.data.replacement import TooManyBrokenRows
 from ovr_plugin.data.rl_dataset import OVRDataset, load_images
 from ovr_plugin.data.sample import problems
+from ovr_plugin.data.schema import SCHEMA
 
 
 def encoded(image, kind="PNG", **options):
@@ -155,9 +159,9 @@ def test_tokens_from_the_header_are_the_processors(processor, height, width, low
         return
     from qwen_vl_utils.vision_process import smart_resize
 
-    counter = ImageTokens(processor.image_processor, low, high)
-    n_tokens = counter._count(height, width)
-    assert n_tokens <= counter.upper_bound()
+    counter, limits = ImageTokens(processor.image_processor), PixelLimits(low, high)
+    n_tokens = counter._count(height, width, limits)
+    assert n_tokens <= counter.upper_bound(limits)
     # The processor itself, on the size that qwen_vl_utils hands it.
     size = smart_resize(height, width, 28, low, high)
     if not all(size) or size[0] * size[1] > 60_000:
@@ -258,6 +262,8 @@ def test_the_screen_passes_no_row_that_the_check_refuses(use, make, png, parquet
         "tolerance": [None, 0.0, -0.5, float("nan"), float("inf")],
         "data_source": ["s", "", " "],
         "images": [[], [png()], [png(), png()]],
+        "min_pixels": [None, 784 * 9, 784 * 17, 784 * 10**6, 0],
+        "max_pixels": [None, 784 * 400, 784, -1],
     }
     rng = np.random.default_rng(0)
     rows = []
@@ -272,6 +278,74 @@ def test_the_screen_passes_no_row_that_the_check_refuses(use, make, png, parquet
     expected = [row for row, sample in enumerate(rows) if data._problems(sample)]
     assert [bad.row for bad in data.rows.bad] == expected
     assert 100 < len(expected) < 390
+
+
+@pytest.mark.parametrize("when", ["use", "start"])
+def test_a_rows_own_pixel_limits_win_and_are_counted(use, make, parquet, processor, tmp_path, when):
+    """Each picture as the agent loop opens it, through the processor, against its header's count.
+
+    Every row is drawn: a size, limits of its own (or none) over the run's (or none).
+    """
+    rng = np.random.default_rng(7)
+    run = {"max_pixels": 784 * 60, "min_pixels": 784 * 5}
+    rows = []
+    for index in range(150):
+        size = [int(n) for n in np.exp(rng.uniform(0, np.log(900), 2))]
+        if max(size) > 60 * min(size):
+            continue
+        path = tmp_path / f"{index}.png"
+        Image.new("RGB", size).save(path)
+        low = int(rng.integers(4, 60)) * 784 if rng.random() < 0.5 else None
+        high = int(rng.integers(60, 120)) * 784 if rng.random() < 0.5 else None
+        fields = {"min_pixels": low, "max_pixels": high, "index": index}
+        rows.append(make("<image>?", images=[ImageRef(path=str(path))], **fields))
+    keys = {"max_prompt_length": 100_000, "check_images": when}
+    data = use(parquet(*rows), **run, **keys, bad_rows="report")
+    assert len(data) > 80
+    n_own = 0
+    for item in range(len(data)):
+        sample = data.rows[item]
+        (image,) = load_images(data[item]["raw_prompt"], 14)
+        made = processor.image_processor(images=[image], return_tensors="pt")
+        n_tokens = int(made["image_grid_thw"].prod()) // 4
+        limits = sample.pixel_limits.over(data.pixel_limits)
+        assert data.prompt_length.image_tokens.count(sample.images[0], limits) == n_tokens
+        n_own += n_tokens != data.prompt_length.image_tokens.count(
+            sample.images[0], data.pixel_limits
+        )
+    assert n_own > 20
+
+
+def test_own_limits_that_cannot_be_are_bad_rows(use, make, png, parquet):
+    impossible = [{"min_pixels": 784 * 9, "max_pixels": 784 * 8}, {"max_pixels": 0}]
+    with_the_runs = {"min_pixels": 784 * 17}  # the run's max_pixels is 16 tokens
+    rows = [make(), *(make("<image>?", images=[png()], **each) for each in impossible)]
+    rows += [make("<image>?", images=[png()], **with_the_runs), make(**with_the_runs)]
+    data = use(parquet(*rows), bad_rows="report")
+    assert [(bad.row, bad.kind) for bad in data.rows.bad] == [
+        (row, "impossible pixel limits") for row in (1, 2, 3)
+    ]
+    assert "with the run's, min_pixels 13328 and max_pixels 12544" in data.rows.bad[2].reason
+
+
+def test_a_row_that_is_too_long_only_by_its_own_limits(use, make, png, parquet):
+    rows = [make("<image>?", images=[png(900, 900)], max_pixels=high) for high in (None, 784 * 400)]
+    data = use(parquet(*rows), bad_rows="report")
+    assert [(bad.row, bad.kind) for bad in data.rows.bad] == [(1, "prompt too long")]
+
+
+def test_file_from_before_there_were_limits_of_rows(use, make, png, tmp_path):
+    """It is read as it was: the run's limits hold."""
+    table = pa.Table.from_pylist([make("<image>?", images=[png()]).to_row()], schema=SCHEMA)
+    info = table.schema.field("extra_info").type
+    old = pa.struct([field for field in info if not field.name.endswith("_pixels")])
+    place = table.schema.get_field_index("extra_info")
+    cut = table.column(place).combine_chunks().flatten()[: len(old)]
+    table = table.set_column(place, "extra_info", pa.StructArray.from_arrays(cut, fields=list(old)))
+    pq.write_table(table, tmp_path / "old.parquet")
+    data = use(str(tmp_path / "old.parquet"))
+    assert data[0]["raw_prompt"][0]["content"][0]["max_pixels"] == 784 * 16
+    assert data.rows[0].max_pixels is None
 
 
 def test_screened_rows_are_not_opened(use, breaking, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import weakref
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from ovr_plugin.cli import app
 from ovr_plugin.data.files import read_csv, read_jsonl
 from ovr_plugin.eval.importers import imported, label_of
-from ovr_plugin.eval.regrade import CHUNK_CHARS, CHUNK_ROWS, TASK_CHUNKS, Regrade, Summary, regrade
+from ovr_plugin.eval.regrade import CHUNK_ROWS, ROWS_AHEAD, TASK_CHUNKS, Regrade, Summary, regrade
 from ovr_plugin.reward import Grade, grade_batch
 
 TABLE = Path(__file__).parent / "tables" / "regraded.tsv"
@@ -52,23 +53,27 @@ def test_all_cores_give_what_the_grader_gives_in_the_file_s_order(tmp_path):
     assert found == list(regrade(Regrade(file), n_processes=1))
 
 
-def test_rows_are_read_as_they_are_needed_by_their_number_and_their_size(monkeypatch):
+def test_rows_are_read_as_they_are_needed_and_no_response_is_kept(monkeypatch):
     """An endless file: reading is never far ahead, and stops with the reader of verdicts."""
-    for n_chars, most in ((0, 20 * CHUNK_ROWS), (CHUNK_CHARS // 4, 20 * 4)):
-        n_read = 0
 
-        def endless(_, n_chars=n_chars):
-            nonlocal n_read
-            while True:
-                n_read += 1
-                yield n_read, {"response": "x" * n_chars + r"\boxed{1}", "reference": "1"}
+    class Response(str):
+        """A text that can be looked for."""
 
-        monkeypatch.setattr("ovr_plugin.eval.regrade.read_records", endless)
-        verdicts = regrade(Regrade(Path("endless")), n_processes=1)
-        assert [next(verdicts).number for _ in range(3)] == [1, 2, 3]
-        assert next(verdicts).score == 1.0
-        verdicts.close()
-        assert n_read <= most
+    responses: list[weakref.ref] = []
+
+    def endless(_):
+        while True:
+            response = Response(r"\boxed{1}")
+            responses.append(weakref.ref(response))
+            yield len(responses), {"response": response, "reference": "1"}
+
+    monkeypatch.setattr("ovr_plugin.eval.regrade.read_records", endless)
+    verdicts = regrade(Regrade(Path("endless")), n_processes=1)
+    assert [next(verdicts).number for _ in range(3)] == [1, 2, 3]
+    assert next(verdicts).score == 1.0
+    assert len(responses) <= ROWS_AHEAD + 8
+    assert sum(response() is not None for response in responses) <= 2
+    verdicts.close()
 
 
 def test_score_by_source_outcome_and_label(tmp_path):
@@ -160,6 +165,18 @@ def test_labels(record, expected):
 def test_a_record_of_no_kit_stays_as_it_is():
     record = {"response": "x", "reference": "y"}
     assert imported(record, Path("a.jsonl")) is record
+
+
+def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
+    empty, other = (
+        CliRunner().invoke(app, ["score", str(tmp_path / name)])
+        for name in ("empty.jsonl", "other.jsonl")
+    )
+    assert (empty.exit_code, other.exit_code) == (1, 2)
+    assert "no rows in" in empty.output
+    assert "--response-field" in other.output
 
 
 def test_an_empty_summary_has_no_accuracy():

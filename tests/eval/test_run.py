@@ -190,6 +190,35 @@ def test_other_settings_need_another_folder(data, tmp_path):
     assert "temperature was 1.0, is 0.2" in ran.output
 
 
+def test_all_that_cannot_be_asked_is_named_before_anything_is_asked(data, tmp_path):
+    wrong = tmp_path / "data/pope"
+    wrong.mkdir()
+    (wrong / "rows.jsonl").write_text("{}\n")
+    with fake_server(right) as server:
+        ran = evaluate(server, data, tmp_path / "out", names=("math500", "aime24", "pope"))
+        assert not server.bodies
+    told = " ".join(ran.output.split())
+    assert ran.exit_code == 1
+    assert "aime24: " in told
+    assert "pope: " in told
+    assert "These can be asked: math500" in told
+
+
+def test_nobody_there_is_said_soon(data, tmp_path, monkeypatch):
+    with fake_server(right) as server:
+        pass  # closed: nothing listens there any more
+    pauses = []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    ran = evaluate(server, data, tmp_path / "out")
+    assert ran.exit_code == 1
+    assert "no connection" in ran.output
+    assert sum(pauses) <= 8
+
+
 def test_mistakes_on_the_command_line_are_named(data, tmp_path):
     with fake_server(right) as server:
         unknown = evaluate(server, data, tmp_path / "out", names=["maths"])
@@ -252,6 +281,23 @@ def test_the_rows_as_verl_s_validation_data(data, tmp_path):
     ran = CliRunner().invoke(app, command)
     assert ran.exit_code == 1
     assert "Not written" in ran.output
+
+
+def test_rows_that_are_not_written_for_validation_are_named(data, tmp_path):
+    file = data / "math500/test.jsonl"
+    written = [CliRunner().invoke(app, _parquet(data, tmp_path / "good.parquet"))]
+    file.write_text(file.read_text() + '{"problem": "?"}\n')
+    written.append(CliRunner().invoke(app, _parquet(data, tmp_path / "some.parquet")))
+    file.write_text('{"problem": "?"}\n')
+    written.append(CliRunner().invoke(app, _parquet(data, tmp_path / "none.parquet")))
+    assert [ran.exit_code for ran in written] == [0, 2, 1]
+    assert "math500: 1 rows could not be used" in written[1].output
+    assert "no row can be used" in written[2].output
+    assert not (tmp_path / "none.parquet").exists()
+
+
+def _parquet(data: Path, file: Path) -> list[str]:
+    return ["benchmarks", "math500", "--data", str(data), "--parquet", str(file)]
 
 
 def test_the_list_of_benchmarks():

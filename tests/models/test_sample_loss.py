@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
+from ovr_plugin.data.cold_start_tokens import ColdStartTokens
 from ovr_plugin.data.files import read_jsonl, write_parquet
 from ovr_plugin.data.sample import ColdStartSample
 from ovr_plugin.models import sample_loss
 from ovr_plugin.models.sample_loss import LossModel, batches, score_files
+from ovr_plugin.models.tiny import PADDING
 
 ANSWERS = ["The box is red.", "Let me look again. " * 9, "red", "There are 2 red squares. " * 3]
 
@@ -147,3 +150,23 @@ def test_on_the_command_line(parquet, tiny_model_dir, tmp_path):
     other = CliRunner().invoke(app, [*arguments, "--max-length", "128"])
     assert other.exit_code == 1
     assert "Not scored:" in other.output
+
+
+def test_a_base_model_scores_though_its_template_ends_otherwise(tiny_model_dir, tmp_path, model):
+    """As Qwen2.5's base models: <|endoftext|> is EOS, and the template writes <|im_end|>."""
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model_dir, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.eos_token = PADDING
+    tokenizer.save_pretrained(base)
+    with pytest.raises(ValueError, match="the model would never learn to stop"):
+        ColdStartTokens(AutoTokenizer.from_pretrained(base))
+    scored = LossModel.load(str(base), 256)
+    encoded = scored.tokens.encode(ROWS[0])
+    assert encoded.input_ids[-1] == tokenizer.eos_token_id
+    assert (
+        encoded.input_ids[:-1]
+        == model.tokens.encode(ROWS[0]).input_ids[: len(encoded.input_ids) - 1]
+    )
+    [loss], [trained] = scored.losses([encoded]), model.losses([model.tokens.encode(ROWS[0])])
+    assert loss == pytest.approx(trained, rel=0.2)

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
+from ovr_plugin.planning.batches import batch_problems, check_batches
 from ovr_plugin.planning.memory import GIB, kv_bytes_per_token, make_plan, resident_terms
 from ovr_plugin.planning.models import model_sizes, n_elements, shard_elements
 from ovr_plugin.planning.recipe import compose_recipe
@@ -96,11 +97,10 @@ def test_what_does_not_fit_is_named_with_its_key(settings, sizes):
     ]
     [stage, *_] = make_plan(settings, sizes, 24 * 10**9).stages
     assert stage.n_sequences == 0
-    assert "raise rollout.gpu_memory_utilization" in stage.problems[0]
+    assert "raise rollout.tensor_model_parallel_size" in stage.problems[0]
     odd = make_plan(replace(settings, gpus_per_node=3, tensor_parallel=2), sizes, 80 * 10**9)
     text = "\n".join(odd.problems)
     assert "ulysses_sequence_parallel_size=4 does not divide 3 GPUs" in text
-    assert "8192 responses do not divide among 3 GPUs" in text
     assert "tensor_model_parallel_size=2 does not divide 3 GPUs of a node" in text
     small = make_plan(settings, sizes, 30 * 10**9)
     assert any(problem.startswith("training the policy: ") for problem in small.problems)
@@ -129,6 +129,13 @@ def test_the_command_prints_every_phase_and_tells_by_its_exit_code():
     [
         (["plan", "ppo_9b"], "Could not find 'ovr/ppo_9b'"),
         (["plan", "ppo_7b", "no.such.key=1"], "no.such.key"),
+        (["plan", "ppo_7b", "no[/x]=1"], "no[/x]=1"),
+        (["plan", "sft_7b"], "sft_7b is no PPO recipe"),
+        (["plan", "ppo_7b", "ovr.length_schedule=[]"], "ovr.length_schedule: it is empty"),
+        (
+            ["plan", "ppo_7b", "ovr.length_schedule=[[1,9],[301,99999]]"],
+            "entry 2, [301, 99999], exceeds data.max_response_length=49152",
+        ),
         (["plan", "ppo_7b", "--model", "llama-8b"], "no known size of Qwen2.5-VL (3b, 7b, 32b)"),
     ],
 )
@@ -136,6 +143,87 @@ def test_what_cannot_be_planned_is_refused(arguments, message):
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_the_model_of_the_command_line_is_the_one_planned():
+    given = "actor_rollout_ref.model.path=Qwen/Qwen2.5-VL-3B-Instruct"
+    planned = CliRunner().invoke(app, ["plan", "ppo_7b", "--nodes", "2", given])
+    assert "Qwen2.5-VL Qwen/Qwen2.5-VL-3B-Instruct on 2 x 8" in planned.output
+
+
+def test_weights_are_split_among_a_shard_group_only(settings, sizes):
+    """``fsdp_size``: two groups of eight hold a copy each."""
+    [policy, _] = settings.roles
+    grouped = replace(policy, shard_ranks=8)
+    assert resident_terms(grouped, sizes.policy, 16, True) == resident_terms(
+        policy, sizes.policy, 8, True
+    )
+    five = make_plan(
+        replace(settings, n_nodes=5, roles=(replace(policy, shard_ranks=16),)), sizes, 80 * 10**9
+    )
+    assert "fsdp_size=16 does not divide 40 GPUs" in "\n".join(five.problems)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "n_nodes", "message"),
+    [
+        ([], 1, ""),
+        ([], 8, ""),
+        ([], 3, "512 x 16 responses (actor_rollout_ref.actor.ppo_mini_batch_size) does not divide"),
+        ([], 3, "128 x 16 responses (critic.ppo_mini_batch_size) does not divide among 6 groups"),
+        (["critic.ppo_mini_batch_size=100"], 1, "100 does not divide 512 prompts"),
+        (["critic.ppo_mini_batch_size=0"], 1, "0 does not divide 512 prompts"),
+        (
+            ["critic.fsdp.ulysses_sequence_parallel_size=16"],
+            1,
+            "critic.fsdp.ulysses_sequence_parallel_size=16 does not divide 8 GPUs",
+        ),
+    ],
+)
+def test_steps_that_veRL_would_fill_up_with_padding_are_refused(overrides, n_nodes, message):
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        nodes = f"trainer.nnodes={n_nodes}"
+        config = compose("ppo_trainer", overrides=["+ovr=ppo_7b", nodes, *overrides])
+    if not message:
+        check_batches(config)
+        return
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_batches(config)
+
+
+@pytest.mark.parametrize("n_nodes", [1, 2, 3, 5, 6, 8, 16])
+def test_what_passes_is_what_veRL_does_not_pad(settings, n_nodes):
+    """Against veRL's own multiple: no padding is one step of the policy, four of the critic."""
+    from math import lcm
+
+    groups = n_nodes * 8 // 4
+    multiple = lcm(groups, 128 * 16, 512 * 16)  # as _get_required_batch_multiple
+    wrong = batch_problems(512, 16, n_nodes * 8, [role.mini_batches for role in settings.roles])
+    assert bool(wrong) == (multiple != 512 * 16)
+
+
+def test_heads_must_divide(settings, sizes):
+    roles = tuple(
+        replace(role, sequence_ranks=8, mini_batches=replace(role.mini_batches, sequence_ranks=8))
+        for role in settings.roles
+    )
+    odd = make_plan(replace(settings, roles=roles, tensor_parallel=8), sizes, 80 * 10**9)
+    assert [problem.partition("=")[0] for problem in odd.problems if "28 heads" in problem] == [
+        "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size",
+        "critic.fsdp.ulysses_sequence_parallel_size",
+        "rollout.tensor_model_parallel_size",
+    ]
+
+
+def test_no_advice_contradicts_another(settings):
+    """Weights that fill the GPU: less for vLLM would not help."""
+    large = make_plan(replace(settings, n_nodes=8), model_sizes("32b"), 80 * 10**9)
+    assert large.stages[0].problems
+    text = "\n".join(large.problems)
+    assert "a larger actor_rollout_ref.rollout.tensor_model_parallel_size" in text
+    assert "smaller actor_rollout_ref.rollout.gpu_memory" not in text
 
 
 def test_another_architecture_is_refused(tmp_path):

@@ -151,6 +151,20 @@ def test_a_signal_to_the_stand_in_ends_the_process(forked, number):
     assert not worker.is_running()
 
 
+def test_a_process_ends_when_all_that_could_end_it_is_killed(tmp_path):
+    """As by ``kill -9 -GROUP``: stand-in, server and driver at once."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=pipe, stdout=pipe, text=True) as held:
+        program = held.stdout.readline().strip()
+        code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+        with subprocess.Popen([program, "-c", code], stdout=pipe, text=True) as stand_in:
+            worker = psutil.Process(int(stand_in.stdout.readline()))
+            [server] = psutil.Process(held.pid).children()
+            for process in (server, stand_in, held):
+                process.kill()
+    assert not psutil.wait_procs([worker], timeout=10)[1]
+
+
 def test_it_survives_processes_that_end_as_their_parents_do(forked):
     """Both ends of a process close at once, in any order, and the next one still gets a fork."""
     for _ in range(20):

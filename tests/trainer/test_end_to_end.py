@@ -34,6 +34,8 @@ pytestmark = pytest.mark.trainer
 N_STEPS = 4  # of the smoke run
 N_MORE = 2
 NEAR_TIE = 0.02  # in logits; a fair choice between two tokens moves by half a percent
+# Idle helpers of Ray, which look for its head for a minute or two before they end.
+RAY_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 CORPORA = Path(__file__).parent.parent / "data" / "rows"
 
 
@@ -116,8 +118,11 @@ def killed_again(killed: RunFolder) -> RunFolder:
     with start(killed.root) as process:
         wait_for_save(process, killed, 3)
         assert process.poll() is None, end(process)[-6000:]
-        started = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
+        children = psutil.Process(process.pid).children(recursive=True)
+        started = [child for child in children if child.name() not in RAY_AGENTS]
+        workers = [child for child in started if "WorkerDict" in child.name()]
+        for each in (process, *workers):  # the workers might end the save before they are told
+            each.kill()
         _, alive = psutil.wait_procs(started, timeout=60)
     assert len(started) > 10
     assert not alive
@@ -171,6 +176,21 @@ def test_ppo_finishes_and_every_row_of_both_modalities_is_trained_on(run, metric
         counted = sum(record.get(f"ovr/rows/{modality}", 0) for record in steps)
         assert counted == n_rows * samples_per_prompt > 0
     assert sum(record["ovr/rows/padding"] for record in steps) == 0
+
+
+def test_every_batch_holds_the_ratio_that_data_mix_asks_for(metrics, resumed):
+    """Also after a start in the middle of an epoch, and in the next epoch."""
+    resumed_steps = [r for r in read_jsonl(resumed.metrics) if r["stage"] == "ppo"]
+    assert [record["step"] for record in resumed_steps[-N_MORE:]] == [N_STEPS + 1, N_STEPS + 2]
+    for record in [*metrics["ppo"][1:], *resumed_steps[1:]]:
+        # Of 8 prompts 4 have a picture; 4 responses to each.
+        assert record["ovr/rows/text"] == record["ovr/rows/image"] == 16
+    again = [
+        record["row_id"]
+        for step in range(N_STEPS + 1, N_STEPS + N_MORE + 1)
+        for record in read_jsonl(resumed.rollouts / f"{step}.jsonl")
+    ]
+    assert set(Counter(again).values()) == {4}  # no row twice in half of an epoch
 
 
 def test_reward_is_zero_or_one_and_counted(metrics):
@@ -329,11 +349,11 @@ def trained_steps(log: Path) -> list[int]:
 
 
 def test_a_killed_run_goes_on_from_its_last_complete_checkpoint(resumed):
-    """Killed while it saved iteration 2, then 3: each is made again."""
+    """Killed while it saved iteration 2, then 3: each is made again, unless the save was done."""
     [*_, killed, killed_again, last] = map(trained_steps, sorted(resumed.logs.glob("ppo_*.jsonl")))
     assert killed == []
-    assert killed_again == [2]
-    assert last == list(range(3, N_STEPS + N_MORE + 1))
+    assert killed_again[0] == 2
+    assert last in (list(range(first, N_STEPS + N_MORE + 1)) for first in (3, 4))
 
 
 def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
@@ -342,7 +362,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
     logged = [record for log in starts for record in read_metrics(log)]
     theirs = {step: values for step, values in logged if "actor/lr" in values}
     ours = {record["step"]: record for record in metrics["ppo"]}
-    for step in range(2, N_STEPS + 1):
+    assert {2, 4} <= theirs.keys()  # 3 is not logged where its save was done and then all killed
+    for step in theirs.keys() & set(range(2, N_STEPS + 1)):
         responses = [
             {(r["row_id"], r["response"], r["score"]) for r in read_jsonl(folder / f"{step}.jsonl")}
             for folder in (run.rollouts, resumed.rollouts)

@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 import ovr_plugin
-from ovr_plugin.trainer.node_check import differences, make_reporter
+from ovr_plugin.trainer.node_check import differences, make_reporter, paths_of
 
 MARK = "/shared/run/.shared_1"
 
@@ -59,6 +60,23 @@ def test_a_hubs_name_is_no_path_to_be_missed():
     """The model's name on a hub exists nowhere as a file."""
     ours, theirs = report(there=False), report(there=False)
     assert differences(ours, {"two": theirs}) == []
+
+
+def test_models_and_rows_must_be_seen_too():
+    config = OmegaConf.create(
+        {
+            "trainer": {"default_local_dir": "/shared/run"},
+            "actor_rollout_ref": {"model": {"path": "/shared/cold_start"}},
+            "critic": {"model": {"path": "/shared/cold_start"}},
+            "data": {"train_files": ["/shared/a.parquet", "/b.parquet"], "val_files": "/v.parquet"},
+        }
+    )
+    assert paths_of(config) == [
+        *("/shared/run", "/shared/cold_start", "/shared/a.parquet", "/b.parquet", "/v.parquet"),
+    ]
+    del config.critic
+    config.data.val_files = None
+    assert paths_of(config)[2:] == ["/shared/a.parquet", "/b.parquet"]
 
 
 CLUSTER = """

@@ -18,8 +18,16 @@ from ovr_plugin.analysis.behaviours.definitions import VERSION, Behaviour
 from ovr_plugin.analysis.behaviours.keywords import keyword_counts
 from ovr_plugin.analysis.behaviours.responses import Response
 from ovr_plugin.analysis.behaviours.statistics import Array
-from ovr_plugin.analysis.behaviours.transfer import DEFINITIONS, compare, summarise
-from ovr_plugin.analysis.checkpoints import Checkpoint
+from ovr_plugin.analysis.behaviours.transfer import (
+    DEFINITIONS,
+    PAPER_BTR,
+    PAPER_NOTE,
+    PAPER_OVERALL,
+    PAPER_RATES,
+    compare,
+    summarise,
+)
+from ovr_plugin.analysis.checkpoints import STAGES, Checkpoint
 
 SUMMARY, COUNTS, STORE = "summary.json", "counts.jsonl", "judgements.jsonl"
 Detected = Mapping[str, Array]  # behaviour -> one count per response
@@ -112,6 +120,14 @@ def write_study(
         "version": VERSION,
         "definitions": DEFINITIONS,
         "judge": judge,
+        "paper": {
+            "btr": {
+                name: dict(zip(STAGES, values, strict=True)) for name, values in PAPER_BTR.items()
+            },
+            "overall": PAPER_OVERALL,
+            "emergence_rate": PAPER_RATES,
+            "note": PAPER_NOTE,
+        },
         "checkpoints": list(checkpoints),
     }
     write_jsonl(Path(folder) / COUNTS, counts)

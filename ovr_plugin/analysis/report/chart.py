@@ -14,7 +14,10 @@ LIMIT = "ovr/response_limit"
 
 @dataclass(frozen=True)
 class Series:
-    """One curve; ``low`` and ``high`` are its interval where it has one."""
+    """One curve; ``low`` and ``high`` are its interval where it has one.
+
+    ``run`` is empty for what is no run's: the paper's numbers.
+    """
 
     name: str
     run: str

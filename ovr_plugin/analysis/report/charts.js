@@ -1,5 +1,7 @@
 // Charts: lines with intervals, stacked areas, steps, bars.
 
+const FAINT = 0.45;  // what is no run's: the paper's numbers
+
 class ChartView {
   constructor(chart) {
     this.chart = chart;
@@ -15,14 +17,14 @@ class ChartView {
 
   // Colours tell curves apart and dashes runs; where each run has one curve, colours tell runs.
   style(series) {
-    const run = this.runs.indexOf(series.run);
+    const run = Math.max(0, this.runs.indexOf(series.run));
     const colour = this.names.length > 1 ? this.names.indexOf(series.name) : run;
     const round = this.names.length > 1 ? Math.floor(colour / 8) : 0;
     return { stroke: `var(--c${colour % 8})`, dash: DASHES[(run + round) % DASHES.length] };
   }
 
   label(series) {
-    if (this.runs.length < 2) return series.name;
+    if (this.runs.length < 2 || !series.run) return series.name;
     return this.names.length > 1 ? `${series.name} · ${series.run}` : series.run;
   }
 
@@ -52,7 +54,7 @@ class ChartView {
     this.legend.replaceChildren(...(entries.length < 2 && this.runs.length < 2 ? [] : entries.map((series) => {
       const { stroke, dash } = this.style(series), label = this.label(series);
       const key = make("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" },
-        make("line", { x1: 0, x2: 22, y1: 4, y2: 4, style: `stroke:${stroke}`, "stroke-width": 3, "stroke-dasharray": dash }));
+        make("line", { x1: 0, x2: 22, y1: 4, y2: 4, style: `stroke:${stroke}`, "stroke-width": 3, "stroke-dasharray": dash, opacity: series.run ? 1 : FAINT }));
       return make("button", {
         type: "button", "aria-pressed": String(!this.hidden.has(label)),
         onclick: () => { this.hidden.has(label) ? this.hidden.delete(label) : this.hidden.add(label); this.draw(); },
@@ -60,12 +62,12 @@ class ChartView {
     })));
   }
 
-  axes(svg, box, x, y, xTicks, yTicks, xName) {
+  axes(svg, box, x, y, xTicks, yTicks) {
     for (const value of yTicks) svg.append(
       make("line", { class: "gridline", x1: box.left, x2: box.width - box.right, y1: y(value), y2: y(value) }),
       make("text", { x: box.left - 6, y: y(value) + 4, "text-anchor": "end" }, number(value, this.chart.percent)));
     for (const value of xTicks) svg.append(
-      make("text", { x: x(value), y: box.height - box.bottom + 16, "text-anchor": "middle" }, xName ? xName(value) : String(value)));
+      make("text", { x: x(value), y: box.height - box.bottom + 16, "text-anchor": "middle" }, String(value)));
     svg.append(make("line", { class: "axis", x1: box.left, x2: box.width - box.right, y1: box.height - box.bottom, y2: box.height - box.bottom }),
       make("text", { x: box.width - box.right, y: box.height - 3, "text-anchor": "end" }, this.chart.x_label),
       make("text", { x: 0, y: 9 }, this.chart.y_label));
@@ -154,12 +156,14 @@ class ChartView {
     const top = Math.max(...shown.flatMap((series) => [...series.y, ...series.high]).map((value) => value || 0), 0.01) * 1.06;
     const x = (value) => box.left + (value + 0.5) * band;
     const y = (value) => box.height - box.bottom - value / top * (box.height - box.top - box.bottom);
-    this.axes(svg, box, x, y, names.map((_, i) => i), ticks(0, top, 4), (i) => names[i]);
+    this.axes(svg, box, x, y, [], ticks(0, top, 4));
+    names.forEach((name, i) => name.split(" ").forEach((word, line) => svg.append(  // a word a line: a phone is narrow
+      make("text", { x: x(i), y: box.height - box.bottom + 14 + 11 * line, "text-anchor": "middle", style: band < 80 ? "font-size:9.5px" : "" }, word))));
     const width = Math.min(34, band * 0.8 / shown.length);
     shown.forEach((series, n) => series.x.forEach((at, i) => {
       const left = x(at) + (n - shown.length / 2) * width, value = series.y[i];
       if (value === null) { svg.append(make("text", { x: left + width / 2, y: y(0) - 4, "text-anchor": "middle" }, "–")); return; }
-      const bar = make("rect", { x: left + 1, width: width - 2, y: y(value), height: y(0) - y(value), rx: 2, style: `fill:${series.stroke}` });
+      const bar = make("rect", { x: left + 1, width: width - 2, y: y(value), height: y(0) - y(value), rx: 2, style: `fill:${series.stroke}`, "fill-opacity": series.run ? 1 : FAINT });
       bar.append(document.createElementNS(SVG, "title"));
       bar.firstChild.textContent = `${series.label}: ${number(value, true)}`;
       svg.append(bar);

@@ -53,10 +53,11 @@ def picture_hash(image: ImageRef) -> PictureHash:
         opened.draft("RGB", (4 * THUMBNAIL, 4 * THUMBNAIL))  # JPEG decodes at a part of the size
         opened.load()
         small = _reduced(opened)
-    cells = np.asarray(small.convert("L").resize((GRID + 1, GRID + 1), box), dtype=np.int16)
+        thumbnail = np.asarray(small.resize((THUMBNAIL, THUMBNAIL), box), dtype=np.uint8)
+        grey = small.convert("L")
+    cells = np.asarray(grey.resize((GRID + 1, GRID + 1), box), dtype=np.int16)
     right = cells[:-1, :-1] + MARGIN < cells[:-1, 1:]
     below = cells[:-1, :-1] + MARGIN < cells[1:, :-1]
-    thumbnail = np.asarray(small.resize((THUMBNAIL, THUMBNAIL), box), dtype=np.uint8)
     return PictureHash(np.packbits(np.stack([right, below])), thumbnail.reshape(-1))
 
 
@@ -68,7 +69,8 @@ def _reduced(opened: Any) -> Any:
         grey = np.asarray(opened).astype(np.uint32) >> 8
         opened = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
     has_alpha = opened.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in opened.info
-    small = opened.convert("RGBA" if has_alpha else "RGB")
+    mode = "RGBA" if has_alpha else "RGB"
+    small = opened if opened.mode == mode else opened.convert(mode)  # the same mode is copied too
     factor = min(small.size) // (4 * THUMBNAIL)
     if factor > 1:
         small = small.reduce(factor)

@@ -34,10 +34,10 @@ _B = _random.integers(0, 2**63, N_PERMUTATIONS, dtype=np.uint64)
 
 
 class _WordHashes(dict[str, int]):
-    """Word -> hash, remembered; emptied when it has seen a million words."""
+    """Word -> hash, remembered; emptied when it has seen 65,536 words."""
 
     def __missing__(self, word: str) -> int:
-        if len(self) >= 1 << 20:
+        if len(self) >= 1 << 16:
             self.clear()
         self[word] = hash64(word.encode(errors="replace"))
         return self[word]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ovr_plugin.data.logic.puzzle import COLOURS, Family, Puzzle, integer, pick
+from ovr_plugin.data.logic.road_labels import label_places
 
-SIZE = 336
+SIZE, MAP_SIZE = 336, 448
 BLACK, GREY = (20, 20, 20), (150, 150, 150)
 
 
@@ -188,26 +189,22 @@ def make_roads(rng: np.random.Generator, level: int) -> Puzzle:
     """Towns with roads between them: how long is the shortest way?"""
     n = 4 + level
     letters = list("ABCDEFGHI"[:n])
-    edges = {(i, i + 1): integer(rng, 2, 10) for i in range(n - 1)}
-    for _ in range(n):
-        a, b = sorted(int(x) for x in rng.permutation(n)[:2])
-        edges.setdefault((a, b), integer(rng, 3, 10 + 4 * (b - a)))
-    order = [int(x) for x in rng.permutation(n)]
-    roads = [(order[a], order[b], length) for (a, b), length in edges.items()]
-    start, goal = order[0], order[-1]
+    angles = 2 * np.pi * np.arange(n) / n
+    towns = MAP_SIZE / 2 + (MAP_SIZE / 2 - 30) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    places = None
+    while places is None:  # until every length can be told to be its own road's
+        order, roads = _draw_roads(rng, n)
+        places = label_places(towns, [road[:2] for road in roads])
+    start, goal, numbers = order[0], order[-1], places
     shortest = _dijkstra(n, roads, start)[goal]
 
     def draw(canvas: Any) -> None:
-        angles = 2 * np.pi * np.arange(n) / n
-        spots = [(SIZE / 2 + 138 * np.cos(a), SIZE / 2 + 138 * np.sin(a)) for a in angles]
         for a, b, _ in roads:
-            canvas.line((*spots[a], *spots[b]), fill=GREY, width=2)
-        for a, b, length in roads:
-            # A third of the way, so that the lengths of crossing roads do not lie on each other.
-            x, y = (spots[a][k] * 0.64 + spots[b][k] * 0.36 for k in (0, 1))
+            canvas.line((*towns[a], *towns[b]), fill=GREY, width=2)
+        for (_, _, length), (x, y) in zip(roads, numbers, strict=True):
             canvas.rectangle((x - 11, y - 10, x + 11, y + 10), fill=(255, 255, 255))
             canvas.text((x, y), str(length), BLACK, font=_font(17), anchor="mm")
-        for (x, y), letter in zip(spots, letters, strict=True):
+        for (x, y), letter in zip(towns, letters, strict=True):
             canvas.ellipse((x - 16, y - 16, x + 16, y + 16), fill=(255, 240, 190), outline=BLACK)
             canvas.text((x, y), letter, BLACK, font=_font(18), anchor="mm")
 
@@ -217,7 +214,18 @@ def make_roads(rng: np.random.Generator, level: int) -> Puzzle:
         str(shortest),
         {"n": n, "roads": roads, "start": start, "goal": goal},
         draw=draw,
+        size=(MAP_SIZE, MAP_SIZE),
     )
+
+
+def _draw_roads(rng: np.random.Generator, n: int) -> tuple[list[int], list[tuple[int, int, int]]]:
+    """The towns in the order of one way through all of them, and the roads with their lengths."""
+    edges = {(i, i + 1): integer(rng, 2, 10) for i in range(n - 1)}
+    for _ in range(n):
+        a, b = sorted(int(x) for x in rng.permutation(n)[:2])
+        edges.setdefault((a, b), integer(rng, 3, 10 + 4 * (b - a)))
+    order = [int(x) for x in rng.permutation(n)]
+    return order, [(order[a], order[b], length) for (a, b), length in edges.items()]
 
 
 def _dijkstra(n: int, roads: list[tuple[int, int, int]], start: int) -> list[int]:

@@ -13,6 +13,7 @@ from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample, letters
 from ovr_plugin.reward.extract import extract_answer
 
 Record = TypeVar("Record", Sample, ColdStartSample)
+BARE_BOX = re.compile(r"\\boxed +([^{}$\s][^{}$]*)\$")
 NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 
 
@@ -83,7 +84,8 @@ def texts(raw: RawRow, name: str) -> list[str]:
 
 def last_box(solution: str) -> str:
     """What the last box of a written solution holds; `RowError` if it has none."""
-    answer = extract_answer(solution)
+    # MATH also has boxes without braces: up to the end of the formula (Hendrycks' own reading).
+    answer = extract_answer(BARE_BOX.sub(lambda box: f"\\boxed{{{box[1].strip()}}}$", solution))
     if not answer:
         raise RowError("the solution has no boxed answer")
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.readers._about import About
@@ -30,6 +31,8 @@ def read(root: Location) -> Iterator[Sample | BadRow]:
 
 
 def _to_sample(raw: RawRow) -> Sample:
+    if isinstance(raw.data, dict):  # the Hub's AIME_1983_2024 writes Year, Question, Answer
+        raw = replace(raw, data={str(key).lower(): value for key, value in raw.data.items()})
     year = _year(raw)
     if year > LAST_YEAR:
         raise RowError(f"for evaluation only: AIME {year} is later than {LAST_YEAR}")

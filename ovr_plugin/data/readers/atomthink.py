@@ -19,7 +19,14 @@ from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample
 
 NAME = "atomthink"
-ABOUT = About("AtomMATH (AtomThink)", "image", "Apache-2.0", 157_000, hub="Quinn777/AtomMATH")
+ABOUT = About(
+    "AtomMATH (AtomThink)",
+    "image",
+    "Apache-2.0",
+    157_000,
+    hub="Quinn777/AtomMATH",
+    unverified=("license", "n_rows", "hub"),
+)
 FINAL = re.compile(r"(?:final answer|answer) is:?\s*(\S.*?)\s*$", re.IGNORECASE)
 
 

@@ -22,7 +22,14 @@ from ovr_plugin.data.readers._tables import RawRows, json_list, table
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "clevr"
-ABOUT = About("CLEVR", "image", "CC BY 4.0", 849_980, hub="leonardPKU/clevr_cogen_a_train")
+ABOUT = About(
+    "CLEVR",
+    "image",
+    "CC BY 4.0",
+    849_980,
+    hub="leonardPKU/clevr_cogen_a_train",
+    unverified=("license",),
+)
 FILES = ("**/questions/CLEVR_*_questions.json", "**/*.parquet", "**/*.arrow", "**/*.jsonl")
 
 

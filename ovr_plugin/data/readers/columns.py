@@ -26,6 +26,10 @@ from ovr_plugin.reward.spec import AnswerSpec
 NAME = "columns"
 ABOUT = About("a table of your own", "both", "yours", 0, note="name its columns")
 SPLITS = ("train", "val", "test")
+OF_TABLE = (
+    *("question", "answer", "images", "choices", "answer_type", "unit"),
+    *("min_pixels", "max_pixels", "split"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Columns:
         choices: column of the list of options; in CSV as JSON.
         answer_type: column of the grader's types (`ovr_plugin.reward.spec`).
         unit: column of the unit that the answer is in.
+        min_pixels, max_pixels: columns of the row's own limits of its pictures' size.
         split: column that says train, val or test; by default the file's name does.
         data_source: what the rows are called in metrics, not a column.
         ability: a word for the kind of task, not a column.
@@ -53,6 +58,8 @@ class Columns:
     choices: str | None = None
     answer_type: str | None = None
     unit: str | None = None
+    min_pixels: str | None = None
+    max_pixels: str | None = None
     split: str | None = None
     data_source: str = "own"
     ability: str = "own"
@@ -70,8 +77,7 @@ class Columns:
 
     def named(self) -> list[str]:
         """The columns that a table must have."""
-        of_table = ("question", "answer", "images", "choices", "answer_type", "unit", "split")
-        return [name for name in (getattr(self, field) for field in of_table) if name]
+        return [name for name in (getattr(self, field) for field in OF_TABLE) if name]
 
 
 def read(
@@ -134,7 +140,16 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
         tolerance=names.tolerance,
         answer_type=answer_type,
         unit=unit,
+        min_pixels=_whole(raw, names.min_pixels),
+        max_pixels=_whole(raw, names.max_pixels),
     )
+
+
+def _whole(raw: RawRow, name: str | None) -> int | None:
+    text = _optional(raw, name)
+    if text is not None and not text.isdecimal():
+        raise RowError(f"not a number of pixels: {name!r} is {text!r:.60}")
+    return None if text is None else int(text)
 
 
 def _find(data: Any, name: str | None) -> Any:
@@ -156,6 +171,8 @@ def _text(raw: RawRow, name: str) -> str:
 
 
 def _as_text(value: Any, name: str | None) -> str:
+    if value != value:  # how pandas writes that there is nothing
+        return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise RowError(f"neither text nor number: {name!r} is {value!r:.60}")
     return str(value).strip()

@@ -20,7 +20,14 @@ from ovr_plugin.data.readers._tables import TABLES, RawRows, table
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "numinamath"
-ABOUT = About("NuminaMath", "text", "Apache-2.0", 896_215, hub="AI-MO/NuminaMath-1.5")
+ABOUT = About(
+    "NuminaMath",
+    "text",
+    "Apache-2.0",
+    896_215,
+    hub="AI-MO/NuminaMath-1.5",
+    unverified=("license", "n_rows"),
+)
 NO_ANSWER = ("proof", "notfound", "not found", "")
 PROOF = "proof"
 VALID = ("yes", "true")

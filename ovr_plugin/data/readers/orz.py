@@ -20,7 +20,12 @@ from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample
 
 NAME = "orz"
 ABOUT = About(
-    "Open-Reasoner-Zero", "text", "MIT", 142_000, hub="Open-Reasoner-Zero/orz_math_57k_collection"
+    "Open-Reasoner-Zero",
+    "text",
+    "MIT",
+    142_000,
+    hub="Open-Reasoner-Zero/orz_math_57k_collection",
+    unverified=("n_rows", "hub"),
 )
 FILES = ("**/*orz_math_*.json", "**/*orz_math_*.jsonl", "**/*.parquet", "**/*.arrow")
 PICTURE_LINK = re.compile(r"!\[[^\]]*\]\(")

@@ -18,7 +18,14 @@ from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "tulu3_math"
-ABOUT = About("Tulu 3 RLVR-MATH", "text", "ODC-BY (MATH: MIT)", 7_500, hub="allenai/RLVR-MATH")
+ABOUT = About(
+    "Tulu 3 RLVR-MATH",
+    "text",
+    "ODC-BY (MATH: MIT)",
+    7_500,
+    hub="allenai/RLVR-MATH",
+    unverified=("license",),
+)
 QUESTION, ANSWER = "Question:", "Answer:"
 
 

@@ -23,6 +23,7 @@ ABOUT = About(
     16_710,
     "cold start",
     hub="bespokelabs/Bespoke-Stratos-17k",
+    unverified=("n_rows", "hub"),
 )
 
 

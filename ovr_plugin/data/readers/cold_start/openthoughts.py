@@ -25,6 +25,7 @@ ABOUT = About(
     113_957,
     "cold start",
     "open-thoughts/OpenThoughts-114k",
+    unverified=("license",),
 )
 
 

@@ -20,7 +20,13 @@ from ovr_plugin.data.sample import BadRow, ColdStartSample
 
 NAME = "skythought"
 ABOUT = About(
-    "Sky-T1_data_17k", "text", "Apache-2.0", 16_401, "cold start", "NovaSky-AI/Sky-T1_data_17k"
+    "Sky-T1_data_17k",
+    "text",
+    "Apache-2.0",
+    16_401,
+    "cold start",
+    "NovaSky-AI/Sky-T1_data_17k",
+    unverified=("n_rows", "hub"),
 )
 
 
