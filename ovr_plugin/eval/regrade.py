@@ -9,16 +9,18 @@ file's length. A row that cannot be read is a result like any other.
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from ovr_plugin.eval.importers import imported, label_of
 from ovr_plugin.reward.pool import Pool
@@ -43,7 +45,8 @@ class Regrade:
     """How a file is read and graded.
 
     Attributes:
-        file: JSON Lines, or by its ending ``.parquet`` or ``.tsv``.
+        file: JSON Lines, or by its ending ``.parquet``, ``.tsv``, ``.csv`` or ``.json`` (a list);
+            JSON Lines may be packed (``.gz``).
         fields: where a record has what.
         label_field: where it says whether it is right; None tries the usual names.
         settings: of grading.
@@ -115,11 +118,22 @@ def _graded(how: Regrade, records: Iterable[Record]) -> Iterator[Verdict]:
     pool = _pool(how.settings)
     waiting: deque[Callable[[], Verdict]] = deque()
     for number, record in records:
-        waiting.append(_begun(how, pool, number, record))
-        if len(waiting) > ROWS_AHEAD:
-            yield waiting.popleft()()
+        for sample in _samples(how, record):
+            waiting.append(_begun(how, pool, number, sample))
+            if len(waiting) > ROWS_AHEAD:
+                yield waiting.popleft()()
     while waiting:
         yield waiting.popleft()()
+
+
+def _samples(
+    how: Regrade, record: dict[str, Any] | ValueError
+) -> Sequence[dict[str, Any] | ValueError]:
+    """What one row holds: several responses, where a kit sampled several."""
+    try:
+        return [record] if isinstance(record, ValueError) else imported(record, how.file)
+    except ValueError as error:
+        return [error]
 
 
 def _chunks(records: Iterable[Record], n: int = 1) -> Iterator[list[Record]]:
@@ -173,17 +187,37 @@ def read_records(file: Path) -> Iterator[Record]:
     if file.suffix in SPREADSHEETS:
         raise ValueError(
             f"{file} is a spreadsheet, which cuts a response at 32,767 characters; let the kit "
-            "write TSV (VLMEvalKit: PRED_FORMAT=tsv)"
+            "write TSV (VLMEvalKit: PRED_FORMAT=tsv), or convert it: rows that were cut are named"
         )
-    if file.suffix in (".parquet", ".tsv"):
+    if file.suffix in (".parquet", ".tsv", ".csv"):
         from ovr_plugin.data.files import read_csv, read_table
 
         rows: Iterable[Any]
-        rows = read_table(file) if file.suffix == ".parquet" else read_csv(file, delimiter="\t")
+        delimiter = "\t" if file.suffix == ".tsv" else ","
+        rows = read_table(file) if file.suffix == ".parquet" else read_csv(file, delimiter)
         yield from enumerate(rows, start=1)
         return
-    with file.open("rb", buffering=READ_AHEAD_BYTES) as lines:  # a line is often some kilobytes
+    if file.suffix == ".json" and _is_list(file):
+        from ovr_plugin.data.files import read_json
+
+        for number, row in enumerate(read_json(file), start=1):
+            yield number, row if isinstance(row, dict) else ValueError("not an object")
+        return
+    with open_bytes(file) as lines:
         yield from read_jsonl(lines)
+
+
+def open_bytes(file: Path) -> BinaryIO:
+    """Open a file, packed or not."""
+    plain = file.open("rb", buffering=READ_AHEAD_BYTES)  # a line is often some kilobytes
+    if file.suffix != ".gz":
+        return plain
+    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=plain), READ_AHEAD_BYTES))
+
+
+def _is_list(file: Path) -> bool:
+    with file.open("rb") as start:
+        return start.read(64).lstrip().startswith(b"[")
 
 
 _pools: dict[Settings, Pool] = {}
@@ -205,7 +239,6 @@ def _begun(
     try:
         if isinstance(record, ValueError):
             raise record
-        record = imported(record, how.file)
         row, label = how.fields.read(record), label_of(record, how.label_field)
     except ValueError as error:
         unread = Verdict(number, error=str(error))

@@ -54,8 +54,8 @@ def extract_answer(
         response: the model's text, thinking included.
         answer_tags: without a box, take the last complete ``<answer>...</answer>``.
         unboxed: without either, take what follows "the answer is", "Answer:" or the like in the
-            last `UNBOXED_TAIL_CHARS` characters, or else the formula that ends the response, or else
-            the response, where it is nothing but an option ("B. red") or two words ("13 cm").
+            last `UNBOXED_TAIL_CHARS` characters, or else the formula that ends the response, or
+            the response itself, if that is just an option ("B. red") or two words ("13 cm").
     """
     answers = extract_answers(response, answer_tags=answer_tags, unboxed=unboxed)
     return answers[-1] if answers else None

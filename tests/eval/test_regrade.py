@@ -10,12 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_rows import write_tsv
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
 from ovr_plugin.data.files import read_csv, read_jsonl
-from ovr_plugin.eval.importers import imported, label_of
 from ovr_plugin.eval.regrade import CHUNK_ROWS, ROWS_AHEAD, TASK_CHUNKS, Regrade, Summary, regrade
 from ovr_plugin.reward import Grade, grade_batch
 
@@ -107,64 +105,11 @@ def test_parquet_and_graded_lines_of_our_own(tmp_path):
     assert (second.outcome, second.disagrees) == ("truncated", True)
 
 
-def test_samples_of_lmms_eval(tmp_path):
-    line = {
-        "doc_id": 0,
-        "target": "12",
-        "resps": [["It is \\boxed{12}"]],
-        "filtered_resps": ["12"],
-        "acc": 0.0,
-    }
-    no_resps = {**line, "filtered_resps": [["\\boxed{13}"]]}
-    del no_resps["resps"]  # lmms-eval leaves it out where it is the same
-    path = tmp_path / "20260101_samples_mathvista_testmini_cot.jsonl"
-    first, second = regrade(Regrade(write_lines(path, [line, no_resps])))
-    assert (first.source, first.score, first.disagrees) == ("mathvista_testmini_cot", 1.0, True)
-    assert (second.score, second.disagrees) == (0.0, False)
-
-
-def test_a_tsv_of_vlmevalkit(tmp_path):
-    row = {"index": 1, "question": "?", "A": "red", "B": "blue", "C": "", "answer": "B"}
-    path = tmp_path / "ovr-7b_MMStar.tsv"
-    write_tsv(
-        path,
-        [
-            {**row, "prediction": "\\boxed{blue}", "hit": "0"},
-            {**row, "prediction": "The answer is A." + "x" * 200_000 + "\\boxed{B}", "hit": "1"},
-        ],
-    )
-    first, second = regrade(Regrade(path))
-    assert (first.source, first.score, first.label) == ("MMStar", 1.0, False)
-    assert (second.score, second.label) == (1.0, True)
-    assert next(iter(read_csv(path, delimiter="\t")))["A"] == "red"
-
-
 def test_a_spreadsheet_is_refused_with_the_way_out(tmp_path):
     (tmp_path / "x.xlsx").write_bytes(b"PK")
     ran = CliRunner().invoke(app, ["score", str(tmp_path / "x.xlsx")])
     assert ran.exit_code == 1
     assert "PRED_FORMAT=tsv" in ran.output
-
-
-@pytest.mark.parametrize(
-    ("record", "expected"),
-    [
-        ({"label": 1}, True),
-        ({"label": 0.0}, False),
-        ({"hit": "False"}, False),
-        ({"true_false": True}, True),
-        ({"acc": None, "correct": "1"}, True),
-        ({"score": "great"}, None),
-        ({}, None),
-    ],
-)
-def test_labels(record, expected):
-    assert label_of(record, None) is expected
-
-
-def test_a_record_of_no_kit_stays_as_it_is():
-    record = {"response": "x", "reference": "y"}
-    assert imported(record, Path("a.jsonl")) is record
 
 
 def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
