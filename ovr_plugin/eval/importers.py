@@ -79,13 +79,13 @@ def lmms_eval(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]
 
 
 def vlmevalkit(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """A row of ``<model>_<dataset>.tsv``, ``.json`` or a judged file, with the options it has."""
+    """A row of ``<model>_<dataset>.xlsx``, ``.tsv``, ... or a judged file, with its options."""
     response = record["prediction"]
-    if isinstance(response, str):
-        if response.startswith(FAILED):
-            raise ValueError(f"the kit got no response: {response[:80]}")
-        if len(response) == CELL_CHARS:
-            raise ValueError(f"a spreadsheet cut the response at {CELL_CHARS:,} characters")
+    response = "" if response is None or response != response else str(response)  # nan: empty cell
+    if response.startswith(FAILED):
+        raise ValueError(f"the kit got no response: {response[:80]}")
+    if len(response) == CELL_CHARS:
+        raise ValueError(f"a spreadsheet cut the response at {CELL_CHARS:,} characters")
     known = _choices(record)
     letter = str(record.get("answer_option") or "").strip()  # MathVista's answer is a text
     return {

@@ -1,4 +1,4 @@
-"""A file of responses -> verdicts on all cores: JSON Lines, parquet or TSV, in the file's order.
+"""A file of responses -> verdicts on all cores, in the file's order.
 
 Algebra takes most of the time, and its workers are processes anyway. So one process reads text, so
 far ahead of the verdicts that no slow answer leaves a worker idle; where there are many cores, as
@@ -9,8 +9,6 @@ file's length. A row that cannot be read is a result like any other.
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import threading
 from collections import Counter, deque
@@ -20,11 +18,12 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from ovr_plugin.eval.importers import imported, label_of
+from ovr_plugin.eval.response_files import Record, read_records
 from ovr_plugin.reward.pool import Pool
-from ovr_plugin.reward.rows import Fields, read_jsonl
+from ovr_plugin.reward.rows import Fields
 from ovr_plugin.reward.score import MAX_PRED_CHARS, grade_soon
 from ovr_plugin.reward.settings import Settings
 
@@ -35,9 +34,6 @@ TASK_CHUNKS = 8  # that a process gets at once
 CORES_A_PROCESS = (
     4  # of algebra for one of text; with less than two such groups one process will do
 )
-READ_AHEAD_BYTES = 1 << 20
-SPREADSHEETS = (".xlsx", ".xls")
-Record = tuple[int, dict[str, Any] | ValueError]
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,7 @@ class Regrade:
     """How a file is read and graded.
 
     Attributes:
-        file: JSON Lines, or by its ending ``.parquet``, ``.tsv``, ``.csv`` or ``.json`` (a list);
-            JSON Lines may be packed (``.gz``).
+        file: what `ovr_plugin.eval.response_files` reads.
         fields: where a record has what.
         label_field: where it says whether it is right; None tries the usual names.
         settings: of grading.
@@ -89,7 +84,7 @@ def regrade(how: Regrade, n_processes: int | None = None) -> Iterator[Verdict]:
     """Yield a verdict for every row, in order.
 
     Raises:
-        ValueError: the file is a spreadsheet, or no parquet file; the message says the way out.
+        ValueError: the file cannot be read; the message says the way out.
         OSError: it cannot be opened.
     """
     records = read_records(how.file)
@@ -176,48 +171,6 @@ def _in_order(
     finally:
         for future in waiting:
             future.cancel()
-
-
-def read_records(file: Path) -> Iterator[Record]:
-    """Yield each row's number and the row, or what is wrong with it.
-
-    Raises:
-        ValueError: a spreadsheet, or a table that cannot be read.
-    """
-    if file.suffix in SPREADSHEETS:
-        raise ValueError(
-            f"{file} is a spreadsheet, which cuts a response at 32,767 characters; let the kit "
-            "write TSV (VLMEvalKit: PRED_FORMAT=tsv), or convert it: rows that were cut are named"
-        )
-    if file.suffix in (".parquet", ".tsv", ".csv"):
-        from ovr_plugin.data.files import read_csv, read_table
-
-        rows: Iterable[Any]
-        delimiter = "\t" if file.suffix == ".tsv" else ","
-        rows = read_table(file) if file.suffix == ".parquet" else read_csv(file, delimiter)
-        yield from enumerate(rows, start=1)
-        return
-    if file.suffix == ".json" and _is_list(file):
-        from ovr_plugin.data.files import read_json
-
-        for number, row in enumerate(read_json(file), start=1):
-            yield number, row if isinstance(row, dict) else ValueError("not an object")
-        return
-    with open_bytes(file) as lines:
-        yield from read_jsonl(lines)
-
-
-def open_bytes(file: Path) -> BinaryIO:
-    """Open a file, packed or not."""
-    plain = file.open("rb", buffering=READ_AHEAD_BYTES)  # a line is often some kilobytes
-    if file.suffix != ".gz":
-        return plain
-    return cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=plain), READ_AHEAD_BYTES))
-
-
-def _is_list(file: Path) -> bool:
-    with file.open("rb") as start:
-        return start.read(64).lstrip().startswith(b"[")
 
 
 _pools: dict[Settings, Pool] = {}

@@ -6,15 +6,14 @@ lmms-eval's are those of release 0.7.3 and of what its git had before; VLMEvalKi
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 from pathlib import Path
 
 import pytest
 from made_rows import write_tsv
 
-from ovr_plugin.data.files import read_csv, write_json
-from ovr_plugin.eval.importers import CELL_CHARS, imported, label_of
+from ovr_plugin.data.files import write_json
+from ovr_plugin.eval.importers import CELL_CHARS, imported
 from ovr_plugin.eval.regrade import Regrade, Verdict, regrade
 from ovr_plugin.reward.policy import Policy
 from ovr_plugin.reward.settings import Settings
@@ -146,13 +145,6 @@ def test_log_likelihoods_are_no_responses(tmp_path):
     assert len(graded(write_lines(tmp_path / LMMS, two))) == 2
 
 
-def test_packed_lines_are_read_as_they_are(tmp_path):
-    with gzip.open(tmp_path / f"{LMMS}.gz", "wt") as lines:
-        lines.write(json.dumps(OLD) + "\n" + json.dumps({**OLD, "target": "13"}) + "\n")
-    first, second = graded(tmp_path / f"{LMMS}.gz")
-    assert (first.score, second.score, first.source) == (1.0, 0.0, "mathvista_testmini_cot")
-
-
 MCQ = {"index": 1, "question": "?", "A": "red", "B": "blue", "C": "", "answer": "B"}
 CHART = {"index": 1, "question": "?", "answer": "12"}
 
@@ -249,18 +241,16 @@ def test_what_is_no_response_is_named_and_not_scored(tmp_path, prediction, told)
     first, second = graded(path)
     assert told in first.error
     assert second.score == 1.0
-    assert next(iter(read_csv(path, delimiter="\t")))["A"] == "red"
 
 
-def test_a_json_file_of_something_else_is_told(tmp_path):
-    write_json(tmp_path / "a.json", ["x", {**MCQ, "prediction": "B"}])
-    first, second = graded(tmp_path / "a.json")
-    assert (first.error, second.score) == ("not an object", 1.0)
-    (tmp_path / "b.json").write_text("[1, 2")
-    with pytest.raises(ValueError, match=r"b\.json: not valid JSON"):
-        graded(tmp_path / "b.json")
-    lines = write_lines(tmp_path / "lines.json", {**MCQ, "prediction": "B"})
-    assert graded(lines)[0].score == 1.0
+@pytest.mark.parametrize(
+    ("prediction", "outcome"), [(12, "correct"), (12.0, "correct"), (None, "no_answer")]
+)
+def test_a_prediction_that_became_a_number(tmp_path, prediction, outcome):
+    """pandas reads the kit's own files so, and writes NaN for an empty one."""
+    row = {**CHART, "prediction": float("nan") if prediction is None else prediction}
+    write_json(tmp_path / "ovr-7b_MMVet.json", [row])
+    assert graded(tmp_path / "ovr-7b_MMVet.json")[0].outcome == outcome
 
 
 def test_outputs_of_qwen_s_math_eval_hold_n_samples(tmp_path):
@@ -280,22 +270,6 @@ def test_an_output_of_mmmu_pro_has_its_options_as_text(tmp_path):
     line = {"options": "['red', 'blue']", "answer": "B", "pred_indexs": "A", "if_right": False}
     (found,) = graded(write_lines(tmp_path / "x.jsonl", {**line, "response": "Answer: blue"}))
     assert (found.score, found.label) == (1.0, False)
-
-
-@pytest.mark.parametrize(
-    ("record", "expected"),
-    [
-        ({"label": 1}, True),
-        ({"label": 0.0}, False),
-        ({"hit": "False"}, False),
-        ({"true_false": True}, True),
-        ({"acc": None, "correct": "1"}, True),
-        ({"score": "great"}, None),
-        ({}, None),
-    ],
-)
-def test_labels(record, expected):
-    assert label_of(record, None) is expected
 
 
 def test_a_record_of_no_kit_stays_as_it_is():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import weakref
 from pathlib import Path
@@ -13,11 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
-from ovr_plugin.data.files import read_csv, read_jsonl
+from ovr_plugin.data.files import read_jsonl
+from ovr_plugin.eval.importers import label_of
 from ovr_plugin.eval.regrade import CHUNK_ROWS, ROWS_AHEAD, TASK_CHUNKS, Regrade, Summary, regrade
 from ovr_plugin.reward import Grade, grade_batch
-
-TABLE = Path(__file__).parent / "tables" / "regraded.tsv"
 
 
 def rows_of(n: int) -> list[dict]:
@@ -105,11 +103,20 @@ def test_parquet_and_graded_lines_of_our_own(tmp_path):
     assert (second.outcome, second.disagrees) == ("truncated", True)
 
 
-def test_a_spreadsheet_is_refused_with_the_way_out(tmp_path):
-    (tmp_path / "x.xlsx").write_bytes(b"PK")
-    ran = CliRunner().invoke(app, ["score", str(tmp_path / "x.xlsx")])
-    assert ran.exit_code == 1
-    assert "PRED_FORMAT=tsv" in ran.output
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"label": 1}, True),
+        ({"label": 0.0}, False),
+        ({"hit": "False"}, False),
+        ({"true_false": True}, True),
+        ({"acc": None, "correct": "1"}, True),
+        ({"score": "great"}, None),
+        ({}, None),
+    ],
+)
+def test_labels(record, expected):
+    assert label_of(record, None) is expected
 
 
 def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
@@ -126,30 +133,3 @@ def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
 
 def test_an_empty_summary_has_no_accuracy():
     assert Summary().accuracy() != Summary().accuracy()
-
-
-@pytest.mark.parametrize("origin", ["mathvista", "mathvision"])
-def test_every_disagreement_with_a_public_result_file_is_explained(origin, shared):
-    """Responses and labels as MathVista and MATH-Vision publish them; the table says why."""
-    lines = gzip.open(shared / "cases" / f"{origin}_outputs.jsonl.gz", "rt", encoding="utf-8")
-    with lines:
-        rows = [json.loads(line) for line in lines]
-    grades = grade_batch(
-        [row["response"] for row in rows],
-        [row["gold"] for row in rows],
-        [{"choices": row["choices"]} for row in rows],
-    )
-    found = {
-        row["id"]: int(grade.score)
-        for row, grade in zip(rows, grades, strict=True)
-        if published_label(row) != int(grade.score)
-    }
-    explained = {row["id"]: row for row in read_csv(TABLE, delimiter="\t")}
-    told = {name: int(row["ours"]) for name, row in explained.items() if row["file"] == origin}
-    assert found == told
-    assert all(row["why"].strip() for row in explained.values())
-
-
-def published_label(row: dict) -> int:
-    """The file's own label: people changed some of them after reading (``relabelled``)."""
-    return 1 - row["label"] if row["noise"] == "relabelled" else row["label"]
