@@ -19,7 +19,7 @@ from typing import Any
 
 from ovr_plugin.reward.rows import FACTS
 
-LMMS_EVAL_FILE = re.compile(r"samples_(.+)\.jsonl(?:\.gz)?$")
+LMMS_EVAL_FILE = re.compile(r"samples_(.+?)(?:_\d{4}-\d\d-\d\dT[\d.-]+)?\.jsonl(?:\.gz)?$")
 LABELS = ("label", "score", "acc", "correct", "hit", "true_false", "match", "if_right")
 # Of lmms-eval's metrics those that tell right from wrong, for one sample.
 METRICS = (
@@ -53,14 +53,16 @@ def imported(record: dict[str, Any], file: Path) -> list[dict[str, Any]]:
 def lmms_eval(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]:
     """A line of ``<date>_samples_<task>.jsonl``; its responses before any filter, if they differ.
 
-    The item is not written, nor are its options: these are looked for in metrics and prompt.
+    lm-evaluation-harness writes the item too (``doc``). Else its options are looked for in the
+    metrics and the prompt.
     """
     responses = list(_texts(record.get("resps", record["filtered_resps"])))
     pairs = list(zip(responses[::2], responses[1::2], strict=False))
     if pairs and all(NUMBER.fullmatch(a) and b in ("True", "False") for a, b in pairs):
         raise ValueError("log-likelihoods of the options, no response")
-    metrics = [value for value in record.values() if isinstance(value, Mapping)]
-    facts = {key: value for metric in metrics for key, value in metric.items()}
+    nested = {key: value for key, value in record.items() if isinstance(value, Mapping)}
+    doc, _ = nested.pop("doc", {}), nested.pop("arguments", {})
+    facts = {key: value for metric in nested.values() for key, value in metric.items()}
     task = LMMS_EVAL_FILE.search(file.name)
     reference: Any = record["target"]
     if "gt_answer_details" in facts:  # HallusionBench's target is a sentence
@@ -73,7 +75,7 @@ def lmms_eval(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]
             "response": response,
             "reference": reference,
             "data_source": task[1] if task else file.stem,
-            **_choices(facts, str(record.get("input", "")), str(reference)),
+            **_choices({**doc, **facts}, str(record.get("input", "")), str(reference)),
             **({} if label is None else {"label": label}),
         }
 

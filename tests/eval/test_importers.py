@@ -63,7 +63,7 @@ MATHVISTA = {
             # Examples in front of the question have options of their own.
             {
                 **MATHVISTA,
-                "filtered_resps": "The answer is 40.",
+                "filtered_resps": "B",
                 "input": "Choices:\n(A) 40m\n(B) 2m\n(C) 3m\nAnswer: A\n\n" + MATHVISTA["input"],
             },
             1.0,
@@ -135,6 +135,19 @@ def test_several_samples_of_an_item_are_rows_of_one_number(tmp_path, resps, scor
     found = graded(write_lines(tmp_path / LMMS, {**OLD, "resps": resps, "acc": 1.0}))
     assert [verdict.score for verdict in found] == scores
     assert {(verdict.number, verdict.label) for verdict in found} == {(1, None)}
+
+
+def test_a_sample_of_lm_evaluation_harness(tmp_path):
+    """The item is in the line, and what it says of itself is no label."""
+    line = {
+        **OLD,
+        "doc": {"label": 0, "choices": ["7", "12"]},
+        "arguments": {"gen_args_0": {"arg_0": "?"}},
+        "target": "B",
+        "filter": "strict-match",
+    }
+    (found,) = graded(write_lines(tmp_path / "samples_mmlu_2026-01-01T12-00-00.123.jsonl", line))
+    assert (found.score, found.label, found.source) == (1.0, None, "mmlu")
 
 
 def test_log_likelihoods_are_no_responses(tmp_path):
