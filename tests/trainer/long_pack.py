@@ -63,7 +63,7 @@ def main(path: str, out: str, n_tokens: str, grow: str = "") -> None:
 def grown(path: str, folder: Path) -> str:
     """A random model of the sizes above, with the tokenizer and processor of ``path``."""
     config = AutoConfig.from_pretrained(path).to_dict()
-    config["text_config"] |= TEXT
+    config["text_config"] |= TEXT | {"layer_types": None}  # follow the number of layers
     config["vision_config"] |= VISION
     torch.manual_seed(0)
     with torch.device(get_device_name()):
