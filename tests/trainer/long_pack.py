@@ -177,10 +177,12 @@ def take_step(path: str, run: str, items: list[dict[str, Any]], dtype: str) -> d
 
 def relative_error(found: Mapping[str, torch.Tensor], exact: Mapping[str, torch.Tensor]) -> float:
     """Of all of ``exact`` together, root mean square."""
-    difference = sum(
-        float((found[name].double() - g.double()).square().sum()) for name, g in exact.items()
-    )
-    return (difference / sum(float(g.double().square().sum()) for g in exact.values())) ** 0.5
+    difference = square = 0.0
+    for name, gradient in exact.items():
+        true = gradient.to(get_device_name()).double()
+        difference += float((found[name].to(true) - true).square().sum())
+        square += float(true.square().sum())
+    return (difference / square) ** 0.5
 
 
 if __name__ == "__main__":

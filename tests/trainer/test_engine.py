@@ -39,14 +39,11 @@ def run_ranks(request, tiny_model_dir, tmp_path_factory):
             f"--nproc_per_node={n_ranks}",
             *(str(Path(__file__).with_name(script)), str(tiny_model_dir), str(folder), *argv),
         ]
-        process = subprocess.run(
-            command,
-            env={**env, "PYTHON_EXEC": python, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert process.returncode == 0, process.stderr[-8000:]
+        n_threads = 1 if platform == "cpu" else os.cpu_count()
+        env = {**env, "PYTHON_EXEC": python, "OMP_NUM_THREADS": str(n_threads)}
+        with (folder / "log").open("wb") as log:
+            process = subprocess.run(command, env=env, stdout=log, stderr=log, timeout=300)
+        assert process.returncode == 0, (folder / "log").read_text("utf-8", "replace")[-8000:]
         return folder
 
     return run
