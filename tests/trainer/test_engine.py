@@ -132,6 +132,7 @@ def test_a_frozen_tower_stays_bit_identical_under_weight_decay(steps, tiny_model
 PLATFORMS = ["cpu", pytest.param("nvidia", marks=pytest.mark.gpu)]
 ROUNDING = 2**-8  # of one bfloat16 number
 MAX_ERROR = 8 * ROUNDING  # of six blocks' output, root mean square
+BLOCKS = {"cpu": 6, "nvidia": 20}  # of the long pack's models; roundings add like a random walk
 
 
 @pytest.fixture(scope="module", params=PLATFORMS)
@@ -202,32 +203,30 @@ LONG = [("cpu", 128), pytest.param(("nvidia", 8192), marks=pytest.mark.gpu)]
 
 
 @pytest.fixture(scope="module", params=LONG, ids=["cpu", "nvidia"])
-def long_pack(request, run_ranks) -> tuple[dict, Path, int]:
+def long_pack(request, run_ranks) -> tuple[dict, Path, int, float]:
     """A tiny model and few tokens on the CPU; twenty blocks of the 3B's on a GPU."""
     platform, n_tokens = request.param
     grow = [] if platform == "cpu" else ["grow"]
     folder = run_ranks("long_pack.py", str(n_tokens), *grow, platform=platform)
     report = json.loads((folder / "report.json").read_text())
-    for run, figures in report.items():
-        print(run, figures)
-    return report, folder / "model", n_tokens
+    return report, folder / "model", n_tokens, MAX_ERROR * (BLOCKS[platform] / 6) ** 0.5
 
 
 @pytest.mark.parametrize("run", ["policy", "critic", "frozen"])
 def test_a_long_pack_in_bfloat16_trains_as_its_rows_in_float32(long_pack, run):
-    report = long_pack[0][run]
+    report, max_error = long_pack[0][run], long_pack[3]
     print(f"{run}: {report}")
-    assert ROUNDING / 64 < report["outputs"] < MAX_ERROR
-    assert report["loss"] < MAX_ERROR
+    assert ROUNDING / 64 < report["outputs"] < max_error
+    assert report["loss"] < max_error
     errors = {name: error for name, error in report.items() if name.startswith("gradient")}
-    assert max(errors.values()) < MAX_ERROR, errors
+    assert max(errors.values()) < max_error, errors
     assert (report["n_frozen"] > 0) == (run == "frozen")
     assert not report["frozen_moved"]
 
 
 @pytest.mark.parametrize(("run", "role"), [("policy", 0), ("critic", 1), ("frozen", 0)])
-def test_a_plan_is_above_the_peak_memory(long_pack, run, role):
-    report, model, n_tokens = long_pack
+def test_a_plan_covers_the_peak_memory(long_pack, run, role):
+    report, model, n_tokens, _ = long_pack
     if not model.exists():
         pytest.skip("needs a GPU")
     settings = compose_recipe("ppo_7b")
@@ -247,7 +246,8 @@ def test_a_plan_is_above_the_peak_memory(long_pack, run, role):
     print(
         f"{run}: {peak_bytes / 1e9:.2f} GB at the peak, {phase.n_bytes / 1e9:.2f} planned: {terms}"
     )
-    assert phase.n_bytes / 2 < peak_bytes < phase.n_bytes
+    # Weights, moments, gradients and Adam's step are exact but for what the allocator rounds up.
+    assert phase.n_bytes / 2 < peak_bytes < 1.01 * phase.n_bytes
 
 
 def test_freezing_needs_a_vision_tower():
