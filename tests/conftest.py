@@ -103,5 +103,5 @@ def run_warm_python(warm_python: str) -> Callable[..., subprocess.CompletedProce
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever starts processes through these fixtures is no quick unit test."""
     for item in items:
-        if {"run_python", "warm_python", "steps"} & set(getattr(item, "fixturenames", ())):
+        if {"run_python", "warm_python", "run_ranks"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
