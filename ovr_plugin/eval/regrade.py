@@ -233,7 +233,9 @@ class Summary:
             self.n_unread += 1
             self.unread += [verdict] if len(self.unread) < n_kept else []
             return
-        self.outcomes.setdefault(verdict.source, Counter())[verdict.outcome] += 1
+        if verdict.source not in self.outcomes:
+            self.outcomes[verdict.source] = Counter()
+        self.outcomes[verdict.source][verdict.outcome] += 1
         if verdict.label is not None:
             self.labels[verdict.label, verdict.score == 1.0] += 1
         if verdict.disagrees and len(self.disagreements) < n_kept:
