@@ -93,7 +93,7 @@ def read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | ValueEr
 
 def _object(line: bytes) -> dict[str, Any] | ValueError:
     try:
-        record = json.loads(line.decode())
+        record = json.loads(line)
     except ValueError as error:  # a UnicodeDecodeError too
         return ValueError(f"not JSON: {error}")
     except RecursionError:
