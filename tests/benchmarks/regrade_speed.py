@@ -4,10 +4,11 @@ usage: python tests/benchmarks/regrade_speed.py [--rows 100000] [--kb 4] [--roun
 
 Rows are the labelled cases beside the checkout (``../shared/cases``), each behind so many kilobytes
 of reasoning: first each of them once, so that every answer is new, then over and over, so that most
-verdicts are remembered and reading text is all that is left. The grader alone is `grade_batch` in one
-process with its own workers. Both are measured in turns, from cold, with the processor's time beside the clock's: on a machine
-that others use, only the former is steady. The start of the command (Python's imports, which the
-grader's process has behind it) is told apart. Exit code 1 where `ovr score` is the slower one.
+verdicts are remembered and reading text is all that is left. The grader alone is `grade_batch` in
+one process with its own workers. Both are measured in turns, from cold, with the processor's time
+beside the clock's: on a machine that others use, only the former is steady. The start of the
+command (Python's imports, which the grader's process has behind it) is told apart. Exit code 1
+where `ovr score` is the slower one.
 """
 
 from __future__ import annotations
