@@ -15,6 +15,7 @@ import pytest
 
 os.environ["VERL_PLATFORM"] = "cpu"
 os.environ["HF_HUB_OFFLINE"] = "1"
+VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # for processes that want them
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OVR_FORK_SERVER"] = "0"  # for what runs in this process; see warm_python
 
@@ -33,6 +34,18 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ovr_plugin.models.tiny import make_tiny
 
     return make_tiny(tmp_path_factory.mktemp("tiny"), TEXTS)
+
+
+@pytest.fixture(scope="session")
+def gpu_env() -> dict[str, str]:
+    """The environment of a process on the machine's GPU; a machine without one skips the test."""
+    from ovr_plugin.cli.machine_checks import list_with_smi
+
+    if VISIBLE_GPUS == "" or not list_with_smi():
+        pytest.skip("needs a GPU")
+    env = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    visible = {} if VISIBLE_GPUS is None else {"CUDA_VISIBLE_DEVICES": VISIBLE_GPUS}
+    return {**env, **visible, "VERL_PLATFORM": "nvidia"}
 
 
 @pytest.fixture(scope="session")
@@ -90,5 +103,5 @@ def run_warm_python(warm_python: str) -> Callable[..., subprocess.CompletedProce
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever starts processes through these fixtures is no quick unit test."""
     for item in items:
-        if {"run_python", "warm_python", "steps"} & set(getattr(item, "fixturenames", ())):
+        if {"run_python", "warm_python", "run_ranks"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 MODEL, SAMPLING, ROWS = "The served model", "Sampling (recorded in the output)", "Rows"
-NAMES_HELP = "Benchmarks, or text, visual, perception, paper; `ovr benchmarks` lists them."
+NAMES_HELP = (
+    "Benchmarks, or text, visual, perception, paper (`ovr benchmarks` lists them), or your own "
+    ".parquet files of rows, as `ovr prepare` writes them."
+)
 DATA_HELP = "Folder with a folder for each benchmark, as published. Without it: the Hub."
 
 

@@ -27,7 +27,8 @@ def score(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="JSON Lines or .parquet of responses; samples of lmms-eval; .tsv of VLMEvalKit.",
+            help="Responses: JSON Lines (.gz too), .parquet, .csv; samples of lmms-eval; .tsv or "
+            ".json of VLMEvalKit.",
             exists=True,
             dir_okay=False,
         ),

@@ -28,8 +28,11 @@ from ovr_plugin.data.sample import ColdStartSample, Sample
 from ovr_plugin.data.schema import differences
 
 Record = TypeVar("Record", Sample, ColdStartSample)
-# Small enough that reading one image does not decode hundreds of others.
-ROWS_PER_GROUP = 256
+ROWS_AT_ONCE = 256
+# Of a parquet file's row group. What is kept of a group until the file is closed would show in
+# memory with millions of rows; reading one picture should not decode hundreds of others.
+GROUP_ROWS = 4096
+GROUP_BYTES = 8 << 20
 MAX_FIELD_CHARS = 2**26  # of a CSV file: a picture in base64 is one field
 
 
@@ -65,16 +68,24 @@ def write_parquet(path: str | Path, records: Iterable[Record], kind: type[Record
     schema = kind.schema
     remaining = iter(records)
     n_rows = 0
+    group: list[pa.Table] = []
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        while group := list(islice(remaining, ROWS_PER_GROUP)):
-            rows = [record.to_row() for record in group]
+        while rows := [record.to_row() for record in islice(remaining, ROWS_AT_ONCE)]:
             try:
-                table = pa.Table.from_pylist(rows, schema=schema)
+                group.append(pa.Table.from_pylist(rows, schema=schema))
             except (pa.ArrowException, OverflowError, TypeError) as error:
                 raise _row_error(path, rows, n_rows, schema, error) from error
-            writer.write_table(table)
             n_rows += len(rows)
+            if _is_full(group):
+                writer.write_table(pa.concat_tables(group))
+                group.clear()
+        if group or not n_rows:
+            writer.write_table(pa.concat_tables(group) if group else schema.empty_table())
     return n_rows
+
+
+def _is_full(group: Sequence[pa.Table]) -> bool:
+    return sum(map(len, group)) >= GROUP_ROWS or sum(table.nbytes for table in group) >= GROUP_BYTES
 
 
 def _row_error(
@@ -92,7 +103,7 @@ def read_parquet(path: str | Path, kind: type[Record]) -> Iterator[Record]:
     """Yield the records of a parquet file written by `write_parquet`, in order."""
     check_schema(path, kind)
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(ROWS_PER_GROUP):
+        for batch in file.iter_batches(ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 yield kind.from_row(row)
 
@@ -110,9 +121,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Iterat
 
     def batches() -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(
-                ROWS_PER_GROUP, columns=_present(columns, file.schema_arrow)
-            )
+            yield from file.iter_batches(ROWS_AT_ONCE, columns=_present(columns, file.schema_arrow))
 
     yield from _rows_of(batches(), "parquet")
 
@@ -130,8 +139,8 @@ def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> Iterat
             for batch in reader:
                 kept = _present(columns, batch.schema)
                 batch = batch if kept is None else batch.select(kept)
-                for start in range(0, len(batch), ROWS_PER_GROUP):
-                    yield batch.slice(start, ROWS_PER_GROUP)
+                for start in range(0, len(batch), ROWS_AT_ONCE):
+                    yield batch.slice(start, ROWS_AT_ONCE)
 
     yield from _rows_of(batches(), "Arrow")
 
@@ -235,7 +244,7 @@ class MappedRows(Generic[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         for table in self.tables:
-            for batch in table.iter(ROWS_PER_GROUP):
+            for batch in table.iter(ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     yield self.kind.from_row(row)
 

@@ -178,7 +178,8 @@ def _finish(
             **{name: int((source_of[copies] == at).sum()) for name, copies in splits.items()},
         }
     write_json(out / "report.json", report.as_dict())
-    _write_splits(manifest, plan, splits, [chunk for _, chunk in chunks], starts, order, out, work)
+    del order, weights, keep, in_val, is_image, source_of, marks  # as long as rows are many
+    _write_splits(manifest, plan, splits, [chunk for _, chunk in chunks], starts, out, work)
     return report.as_dict()
 
 
@@ -249,7 +250,6 @@ def _write_splits(
     splits: dict[str, np.ndarray],
     chunks: list[Chunk],
     starts: np.ndarray,
-    order: np.ndarray,
     out: Path,
     work: Path,
 ) -> None:
@@ -264,9 +264,8 @@ def _write_splits(
         )
     for name, copies in splits.items():
         by_row = np.argsort(copies, kind="stable")  # ranks, in the order of the rows
-        size = (
-            sum(chunk.good.stat().st_size for chunk in chunks) * len(copies) // max(len(order), 1)
-        )
+        n_bytes = sum(chunk.good.stat().st_size for chunk in chunks)
+        size = n_bytes * len(copies) // max(int(starts[-1]), 1)
         pieces = _pieces(copies[by_row], by_row, chunks, starts)
         rows = in_order(pieces, len(copies), size, work / name)
         records = (

@@ -1,76 +1,192 @@
 r"""Per-sample outputs of evaluation kits in, records that `ovr score` grades out.
 
 Judges and extraction differ between kits, and so do scores: regraded, their responses compare with
-ours. For lmms-eval (its `eval` of a served model; read at commit 75571cf)::
+ours. Read are the samples of lmms-eval, the predictions and judged files of VLMEvalKit, the outputs
+of Qwen2.5-Math's evaluation and of MMMU-Pro; ``examples/evaluation/README.md`` has the commands and
+the versions whose formats these are.
 
-    pip install "lmms_eval @ git+https://github.com/EvolvingLMMs-Lab/lmms-eval@75571cf"
-    OPENAI_API_BASE=http://localhost:8000/v1 OPENAI_API_KEY=none \
-    python -m lmms_eval --model openai_compatible --model_args model_version=ovr-7b \
-        --tasks mathvista_testmini_cot,mmmu_pro --gen_kwargs max_new_tokens=49152 \
-        --log_samples --output_path lmms
-    ovr score lmms/*/*_samples_mathvista_testmini_cot.jsonl --unboxed
-
-For VLMEvalKit (read at commit e8e78f0); spreadsheets cut a cell at 32,767 characters, so that long
-reasoning loses its answer: they are refused, and it must write TSV::
-
-    pip install "vlmeval @ git+https://github.com/open-compass/VLMEvalKit@e8e78f0"
-    PRED_FORMAT=tsv SPLIT_THINK=False python run.py --data MMVet HallusionBench --model ovr-7b
-    ovr score outputs/ovr-7b/*/ovr-7b_HallusionBench.tsv --unboxed
-
-Neither kit asks for a box unless its prompt does: then ``--unboxed`` is needed.
+A line may hold several samples of one item: each becomes a record. What holds no response (a
+request that failed, log-likelihoods, a text that a spreadsheet cut) raises, and is told by its row.
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-LMMS_EVAL_FILE = re.compile(r"samples_(.+)\.jsonl$")
+from ovr_plugin.reward.rows import FACTS
+
+LMMS_EVAL_FILE = re.compile(r"samples_(.+?)(?:_\d{4}-\d\d-\d\dT[\d.-]+)?\.jsonl(?:\.gz)?$")
 LABELS = ("label", "score", "acc", "correct", "hit", "true_false", "match", "if_right")
+# Of lmms-eval's metrics those that tell right from wrong, for one sample.
+METRICS = (
+    *(*LABELS, "exact_match", "acc_score", "is_correct"),
+    *("gpt_eval_score", "llm_as_judge_eval", "mmmu_acc"),
+)
 OPTIONS = "ABCDEFGHIJ"
+OPTION_LINE = re.compile(r"^(?:Choices: ?|Options: ?)?\(?([A-J])[.):] +(.+)$", re.MULTILINE)
+NUMBER = re.compile(r"-?(?:inf|[\d.]+(?:e[+-]?\d+)?)")
+FAILED = "Failed to obtain answer"  # what VLMEvalKit writes for a response
+CELL_CHARS = 32_767  # the most that a spreadsheet keeps of one
 
 
-def imported(record: dict[str, Any], file: Path) -> dict[str, Any]:
-    """The record under our names, if it is one of lmms-eval's or VLMEvalKit's; else as it is."""
+def imported(record: dict[str, Any], file: Path) -> list[dict[str, Any]]:
+    """The record's samples under our names, if a kit wrote it; else the record as it is.
+
+    Raises:
+        ValueError: it holds no response.
+    """
     if "filtered_resps" in record and "target" in record:
-        return lmms_eval(record, file)
+        return list(lmms_eval(record, file))
     if "prediction" in record and "answer" in record:
-        return vlmevalkit(record, file)
-    return record
+        return [vlmevalkit(record, file)]
+    if isinstance(record.get("code"), list) and "gt" in record:
+        return list(qwen_math(record, file))
+    if "pred_indexs" in record and "options" in record:  # MMMU-Pro spells it so
+        return [{**record, "choices": _listed(record["options"]), "data_source": file.stem}]
+    return [record]
 
 
-def lmms_eval(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """A line of ``<date>_samples_<task>.jsonl``; its response before any filter, where it is."""
+def lmms_eval(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]:
+    """A line of ``<date>_samples_<task>.jsonl``; its responses before any filter, if they differ.
+
+    lm-evaluation-harness writes the item too (``doc``). Else its options are looked for in the
+    metrics and the prompt.
+    """
+    responses = list(_texts(record.get("resps", record["filtered_resps"])))
+    pairs = list(zip(responses[::2], responses[1::2], strict=False))
+    if pairs and all(NUMBER.fullmatch(a) and b in ("True", "False") for a, b in pairs):
+        raise ValueError("log-likelihoods of the options, no response")
+    nested = {key: value for key, value in record.items() if isinstance(value, Mapping)}
+    doc, _ = nested.pop("doc", {}), nested.pop("arguments", {})
+    facts = {key: value for metric in nested.values() for key, value in metric.items()}
     task = LMMS_EVAL_FILE.search(file.name)
-    response = record.get("resps", record["filtered_resps"])
-    while isinstance(response, list) and response:
-        response = response[0]
-    return {
-        **record,
-        "response": response,
-        "reference": record["target"],
-        "data_source": task[1] if task else file.stem,
-    }
+    reference: Any = record["target"]
+    if "gt_answer_details" in facts:  # HallusionBench's target is a sentence
+        reference = "Yes" if str(facts.get("gt_answer")) == "1" else "No"
+    known = _without(record, FACTS if len(responses) == 1 else (*FACTS, *LABELS))
+    for i, response in enumerate(responses):
+        label = _metric(record, facts, i, len(responses))
+        yield {
+            **known,
+            "response": response,
+            "reference": reference,
+            "data_source": task[1] if task else file.stem,
+            **_choices({**doc, **facts}, str(record.get("input", "")), str(reference)),
+            **({} if label is None else {"label": label}),
+        }
 
 
 def vlmevalkit(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """A row of ``<model>_<dataset>.tsv``, with its options where it has them."""
-    choices = []
-    for option in OPTIONS:
-        text = record.get(option)
-        if text is None or str(text).strip().lower() in ("", "nan"):
-            break
-        choices.append(str(text))
-    known = {"choices": choices} if len(choices) > 1 else {}
+    """A row of ``<model>_<dataset>.xlsx``, ``.tsv``, ... or a judged file, with its options."""
+    response = record["prediction"]
+    response = "" if response is None or response != response else str(response)  # nan: empty cell
+    if response.startswith(FAILED):
+        raise ValueError(f"the kit got no response: {response[:80]}")
+    if len(response) == CELL_CHARS:
+        raise ValueError(f"a spreadsheet cut the response at {CELL_CHARS:,} characters")
+    known = _choices(record)
+    letter = str(record.get("answer_option") or "").strip()  # MathVista's answer is a text
     return {
-        **record,
-        "response": record["prediction"],
-        "reference": record["answer"],
-        "data_source": file.stem.rpartition("_")[2] or file.stem,
+        **_without(record),
+        "response": response,
+        "reference": letter if known and letter in tuple(OPTIONS) else record["answer"],
+        "data_source": _dataset(file),
         **known,
     }
+
+
+def qwen_math(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]:
+    """A line of ``math_eval.py``: n responses in ``code``, what its script says in ``score``."""
+    scores = record.get("score")
+    for i, response in enumerate(record["code"]):
+        label = scores[i] if isinstance(scores, list) and i < len(scores) else None
+        yield {
+            **_without(record),
+            "response": response,
+            "reference": record["gt"],
+            "data_source": file.parent.name,
+            "label": label,
+            "score": label,
+        }
+
+
+def _without(record: Mapping[str, Any], names: Sequence[str] = FACTS) -> dict[str, Any]:
+    """The record without columns of a kit's data set that mean something else to us."""
+    return {key: value for key, value in record.items() if key not in names}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    else:
+        yield str(value)
+
+
+def _metric(
+    record: Mapping[str, Any], facts: Mapping[str, Any], i: int, n: int
+) -> bool | float | None:
+    """What lmms-eval says of sample ``i`` of ``n``; a mean over several samples is no label."""
+    scores = facts.get("scores")
+    if isinstance(scores, list) and len(scores) == n:
+        return bool(scores[i])
+    if n > 1:
+        return None
+    for source in (record, facts):
+        for name in METRICS:
+            value = source.get(name)
+            if isinstance(value, bool | int | float):
+                return value
+    if "parsed_pred" in facts and "answer" in facts:  # MMMU-Pro compares them when all is done
+        parsed = facts["parsed_pred"]
+        return bool(
+            (parsed[0] if isinstance(parsed, list) and parsed else parsed) == facts["answer"]
+        )
+    return None
+
+
+def _choices(
+    facts: Mapping[str, Any], prompt: str = "", reference: str = ""
+) -> dict[str, list[str]]:
+    """``choices``, from columns A, B, ..., from a list or its spelling, or from the prompt."""
+    found = []
+    for option in OPTIONS:
+        text = facts.get(option)
+        if text is None or str(text).strip().lower() in ("", "nan"):
+            break
+        found.append(str(text))
+    found = found if len(found) > 1 else _listed(facts.get("choices"))
+    if not found:
+        for letter, text in OPTION_LINE.findall(prompt):
+            if letter == "A":
+                found = []
+            if letter == OPTIONS[len(found) : len(found) + 1]:
+                found.append(text.strip())
+        if reference.strip("()") not in (*OPTIONS[: len(found)], *found):
+            found = []
+    return {"choices": found} if len(found) > 1 else {}
+
+
+def _listed(value: Any) -> list[str]:
+    """A list of option texts, or one written as Python writes it; empty for anything else."""
+    if isinstance(value, str) and value.strip().startswith("["):
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return []
+    return [str(each) for each in value] if isinstance(value, list | tuple) else []
+
+
+def _dataset(file: Path) -> str:
+    """The data set's name in ``outputs/<model>/<run>/<model>_<dataset>.tsv``."""
+    for folder in (file.parent.name, file.parent.parent.name):
+        if folder and file.stem.startswith(f"{folder}_"):
+            return file.stem[len(folder) + 1 :]
+    return file.stem.partition("_")[2] or file.stem
 
 
 def label_of(record: Mapping[str, Any], field: str | None) -> bool | None:

@@ -1,4 +1,4 @@
-"""A file of responses -> verdicts on all cores: JSON Lines, parquet or TSV, in the file's order.
+"""A file of responses -> verdicts on all cores, in the file's order.
 
 Algebra takes most of the time, and its workers are processes anyway. So one process reads text, so
 far ahead of the verdicts that no slow answer leaves a worker idle; where there are many cores, as
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ovr_plugin.eval.importers import imported, label_of
+from ovr_plugin.eval.response_files import Record, read_records
 from ovr_plugin.reward.pool import Pool
-from ovr_plugin.reward.rows import Fields, read_jsonl
+from ovr_plugin.reward.rows import Fields
 from ovr_plugin.reward.score import MAX_PRED_CHARS, grade_soon
 from ovr_plugin.reward.settings import Settings
 
@@ -33,9 +34,6 @@ TASK_CHUNKS = 8  # that a process gets at once
 CORES_A_PROCESS = (
     4  # of algebra for one of text; with less than two such groups one process will do
 )
-READ_AHEAD_BYTES = 1 << 20
-SPREADSHEETS = (".xlsx", ".xls")
-Record = tuple[int, dict[str, Any] | ValueError]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Regrade:
     """How a file is read and graded.
 
     Attributes:
-        file: JSON Lines, or by its ending ``.parquet`` or ``.tsv``.
+        file: what `ovr_plugin.eval.response_files` reads.
         fields: where a record has what.
         label_field: where it says whether it is right; None tries the usual names.
         settings: of grading.
@@ -86,7 +84,7 @@ def regrade(how: Regrade, n_processes: int | None = None) -> Iterator[Verdict]:
     """Yield a verdict for every row, in order.
 
     Raises:
-        ValueError: the file is a spreadsheet, or no parquet file; the message says the way out.
+        ValueError: the file cannot be read; the message says the way out.
         OSError: it cannot be opened.
     """
     records = read_records(how.file)
@@ -115,11 +113,22 @@ def _graded(how: Regrade, records: Iterable[Record]) -> Iterator[Verdict]:
     pool = _pool(how.settings)
     waiting: deque[Callable[[], Verdict]] = deque()
     for number, record in records:
-        waiting.append(_begun(how, pool, number, record))
-        if len(waiting) > ROWS_AHEAD:
-            yield waiting.popleft()()
+        for sample in _samples(how, record):
+            waiting.append(_begun(how, pool, number, sample))
+            if len(waiting) > ROWS_AHEAD:
+                yield waiting.popleft()()
     while waiting:
         yield waiting.popleft()()
+
+
+def _samples(
+    how: Regrade, record: dict[str, Any] | ValueError
+) -> Sequence[dict[str, Any] | ValueError]:
+    """What one row holds: several responses, where a kit sampled several."""
+    try:
+        return [record] if isinstance(record, ValueError) else imported(record, how.file)
+    except ValueError as error:
+        return [error]
 
 
 def _chunks(records: Iterable[Record], n: int = 1) -> Iterator[list[Record]]:
@@ -164,28 +173,6 @@ def _in_order(
             future.cancel()
 
 
-def read_records(file: Path) -> Iterator[Record]:
-    """Yield each row's number and the row, or what is wrong with it.
-
-    Raises:
-        ValueError: a spreadsheet, or a table that cannot be read.
-    """
-    if file.suffix in SPREADSHEETS:
-        raise ValueError(
-            f"{file} is a spreadsheet, which cuts a response at 32,767 characters; let the kit "
-            "write TSV (VLMEvalKit: PRED_FORMAT=tsv)"
-        )
-    if file.suffix in (".parquet", ".tsv"):
-        from ovr_plugin.data.files import read_csv, read_table
-
-        rows: Iterable[Any]
-        rows = read_table(file) if file.suffix == ".parquet" else read_csv(file, delimiter="\t")
-        yield from enumerate(rows, start=1)
-        return
-    with file.open("rb", buffering=READ_AHEAD_BYTES) as lines:  # a line is often some kilobytes
-        yield from read_jsonl(lines)
-
-
 _pools: dict[Settings, Pool] = {}
 _pools_lock = threading.Lock()
 
@@ -205,7 +192,6 @@ def _begun(
     try:
         if isinstance(record, ValueError):
             raise record
-        record = imported(record, how.file)
         row, label = how.fields.read(record), label_of(record, how.label_field)
     except ValueError as error:
         unread = Verdict(number, error=str(error))
@@ -247,7 +233,9 @@ class Summary:
             self.n_unread += 1
             self.unread += [verdict] if len(self.unread) < n_kept else []
             return
-        self.outcomes.setdefault(verdict.source, Counter())[verdict.outcome] += 1
+        if verdict.source not in self.outcomes:
+            self.outcomes[verdict.source] = Counter()
+        self.outcomes[verdict.source][verdict.outcome] += 1
         if verdict.label is not None:
             self.labels[verdict.label, verdict.score == 1.0] += 1
         if verdict.disagrees and len(self.disagreements) < n_kept:

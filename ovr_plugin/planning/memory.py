@@ -71,8 +71,7 @@ def resident_terms(
     role: Role, shapes: Mapping[str, tuple[int, ...]], n_ranks: int, at_work: bool
 ) -> list[Term]:
     """A rank's weights, Adam's moments and, at work, gradients: exact."""
-    if role.shard_ranks > 0:
-        n_ranks = min(n_ranks, role.shard_ranks)
+    n_ranks = _shard_ranks(role, n_ranks)
     all_elements = shard_elements(shapes.values(), n_ranks)
     trained = shard_elements(_trained(role, shapes), n_ranks)
     terms = []
@@ -95,7 +94,10 @@ def make_plan(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> Pl
         phase = Phase(f"training the {role.name}")
         for other in settings.roles:
             phase.terms += resident_terms(other, shapes[other.name], n_ranks, other is role)
-        phase.terms += _work_terms(role, sizes)
+        step = _adam_step(role, shapes[role.name], n_ranks)
+        work = _work_terms(role, sizes)
+        # One after the other: activations are gone when the optimizer steps.
+        phase.terms += work if sum(term.n_bytes for term in work) > step.n_bytes else [step]
         phases.append(phase)
     # Where vLLM has no room for one sequence, a smaller share of the memory is no way out.
     longest = settings.prompt_length + max(tokens for _, tokens in settings.stages)
@@ -167,6 +169,19 @@ def _work_terms(role: Role, sizes: ModelSizes) -> list[Term]:
             Term("logits", n_bytes, f"{positions:,} tokens x vocabulary x {LOGITS_BYTES} B")
         )
     return terms
+
+
+def _adam_step(role: Role, shapes: Mapping[str, tuple[int, ...]], n_ranks: int) -> Term:
+    """The square roots of all second moments, which torch's AdamW makes at once on a GPU.
+
+    Measured: a training step of 1.4 to 1.7 billion parameters on one H100 peaked here.
+    """
+    trained = shard_elements(_trained(role, shapes), _shard_ranks(role, n_ranks))
+    return _exact("Adam's step", FLOAT32 * trained, "4 B x trained shard")
+
+
+def _shard_ranks(role: Role, n_ranks: int) -> int:
+    return min(n_ranks, role.shard_ranks) if role.shard_ranks > 0 else n_ranks
 
 
 def _largest_layer(sizes: ModelSizes) -> int:

@@ -20,6 +20,7 @@ _TAG_END = "think>"  # of both tags: one search finds the last of them
 MAX_JOINED = 64  # boxes of one list
 MAX_JOINT_CHARS = 80  # between two of them
 UNBOXED_TAIL_CHARS = 2000  # where an unboxed answer is looked for
+BARE_CHARS = 300  # of a response that is nothing but its answer
 
 _BOX_OPEN = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _ESCAPE_OR_BRACE = re.compile(r"\\.|[{}]")
@@ -37,6 +38,8 @@ _CUE = re.compile(
 )
 _SAYS = re.compile(r"\b(?:is|are)\b|[:：=是为為]", re.IGNORECASE)  # noqa: RUF001
 _SENTENCE_END = re.compile(r"\n|<\||[.!?](?=\s|\*|<|$)|。")
+# Nothing but an option, with its text or without, or a word or two.
+_BARE = re.compile(r"\(?[A-Z](?:[.:]|\)[.:]?)(?: .+)?|\S+(?: \S+)?")
 _FORMULAS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
 
@@ -51,7 +54,8 @@ def extract_answer(
         response: the model's text, thinking included.
         answer_tags: without a box, take the last complete ``<answer>...</answer>``.
         unboxed: without either, take what follows "the answer is", "Answer:" or the like in the
-            last `UNBOXED_TAIL_CHARS` characters, or else the formula that ends the response.
+            last `UNBOXED_TAIL_CHARS` characters, or else the formula that ends the response, or
+            the response itself, if that is just an option ("B. red") or two words ("13 cm").
     """
     answers = extract_answers(response, answer_tags=answer_tags, unboxed=unboxed)
     return answers[-1] if answers else None
@@ -120,7 +124,7 @@ def last_tagged(text: str) -> str | None:
 
 
 def announced(text: str) -> str | None:
-    """Return the answer that the end of ``text`` announces or closes with; None without one."""
+    """Return the answer that ``text`` announces at its end, closes with or is; None without one."""
     tail = text[-UNBOXED_TAIL_CHARS:]
     cues = [cue for cue in _CUE.finditer(tail) if _SAYS.search(cue.group())]
     if cues:
@@ -131,7 +135,8 @@ def announced(text: str) -> str | None:
             start = tail.rfind(opening, 0, len(tail) - len(closing))
             if start >= 0:
                 return tail[start + len(opening) : len(tail) - len(closing)].strip() or None
-    return None
+    bare = text.strip()
+    return bare if len(bare) <= BARE_CHARS and _BARE.fullmatch(bare) else None
 
 
 def _said(text: str) -> str | None:

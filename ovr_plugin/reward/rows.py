@@ -53,29 +53,25 @@ class Fields:
             ValueError: naming everything that is wrong with it.
         """
         wrong = []
-        found = {}
-        for name, fields in (("response", self.response), ("reference", self.reference)):
-            values = (_find(record, each) for each in fields)
-            value = next((each for each in values if each is not _MISSING), _MISSING)
+        response, reference = _first(record, self.response), _first(record, self.reference)
+        for name, value in (("response", response), ("reference", reference)):
             if value is _MISSING:
-                wrong.append(f"no {name}: there is no field {' or '.join(fields)}")
-            else:
-                found[name] = value
-        response = _last_message(found.get("response"))
-        if not isinstance(response, str | None):
+                fields = " or ".join(getattr(self, name))
+                wrong.append(f"no {name}: there is no field {fields}")
+        response = None if response is _MISSING else _last_message(response)
+        if not (response is None or isinstance(response, str)):
             wrong.append(f"the response is a {type(response).__name__}, not a text")
         extra = _get(record, self.extra_info)
-        if not isinstance(extra, Mapping | None):
+        if not (extra is None or isinstance(extra, Mapping)):
             wrong.append(f"{self.extra_info} is a {type(extra).__name__}, not an object")
-            extra = None
         source = _get(record, self.data_source)
-        if not isinstance(source, str | None):
+        if not (source is None or isinstance(source, str)):
             wrong.append(f"{self.data_source} is a {type(source).__name__}, not a text")
         if wrong:
             raise ValueError("; ".join(wrong))
         flat = {key: record[key] for key in FACTS if record.get(key) is not None}
         own = {key: value for key, value in (extra or {}).items() if value is not None}
-        return Row(response or "", found["reference"], {**flat, **own}, source)
+        return Row(response or "", reference, {**flat, **own}, source)
 
 
 def read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
@@ -97,7 +93,7 @@ def read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | ValueEr
 
 def _object(line: bytes) -> dict[str, Any] | ValueError:
     try:
-        record = json.loads(line.decode())
+        record = json.loads(line)
     except ValueError as error:  # a UnicodeDecodeError too
         return ValueError(f"not JSON: {error}")
     except RecursionError:
@@ -110,14 +106,24 @@ def _object(line: bytes) -> dict[str, Any] | ValueError:
 _MISSING = object()
 
 
+def _first(record: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The value of the first field that is there; or ``_MISSING``."""
+    for name in names:
+        if (value := _find(record, name)) is not _MISSING:
+            return value
+    return _MISSING
+
+
 def _find(record: Any, name: str) -> Any:
     """The value of a field, the name as it stands first, then as a path; or ``_MISSING``."""
     if not isinstance(record, Mapping):
         return _MISSING
     if name in record:
         return record[name]
-    head, dot, rest = name.partition(".")
-    return _find(record.get(head), rest) if dot else _MISSING
+    if "." not in name:
+        return _MISSING
+    head, _, rest = name.partition(".")
+    return _find(record.get(head), rest)
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:

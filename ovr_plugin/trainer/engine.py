@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -36,8 +36,7 @@ class OVREngineWithLMHead(FSDPEngineWithLMHead):
 
     def _build_module(self) -> nn.Module:
         config = self.engine_config
-        attention = str(self.model_config.hf_config._attn_implementation)
-        with stock_attention_kept(attention, self.ulysses_sequence_parallel_size):
+        with _attention_kept(self):
             module = super()._build_module()
         if isinstance(config, OVREngineConfig) and config.freeze_vision_tower:
             logger.warning("vision tower frozen: %s", freeze_vision_tower(module))
@@ -57,7 +56,7 @@ class OVREngineWithValueHead(FSDPEngineWithValueHead):
                 "critic has not; leave it false (the policy may use fused kernels)."
             )
         head_init = HeadInit(config.value_head_init, config.value_head_bound, config.seed)
-        with _value_model_loader(head_init):
+        with _value_model_loader(head_init), _attention_kept(self):
             module = super()._build_module()
         if config.freeze_vision_tower:
             logger.warning("vision tower frozen: %s", freeze_vision_tower(module))
@@ -93,6 +92,11 @@ def register_engines() -> None:
     ):
         EngineRegistry.register(model_type, BACKENDS, device="cuda", vendor="nvidia")(engine)
         EngineRegistry.register(model_type, BACKENDS, device="cpu")(engine)
+
+
+def _attention_kept(engine: Any) -> AbstractContextManager[None]:
+    attention = str(engine.model_config.hf_config._attn_implementation)
+    return stock_attention_kept(attention, engine.ulysses_sequence_parallel_size)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ovr_plugin.data import files
 from ovr_plugin.data.files import (
     MappedRows,
     append_jsonl,
@@ -192,12 +191,15 @@ def test_interrupt_while_writing_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_row_groups_stay_small(tmp_path):
-    write_parquet(tmp_path / "a.parquet", toy_rows(600, modality="text"), Sample)
+@pytest.mark.parametrize(("n_bytes", "sizes"), [(0, [600]), (100_000, [256, 256, 88])])
+def test_row_groups_hold_many_texts_or_few_pictures(tmp_path, n_bytes, sizes):
+    rows = toy_rows(600, modality="image" if n_bytes else "text")
+    for row in rows if n_bytes else ():
+        row.images[0] = ImageRef(data=bytes(n_bytes))
+    write_parquet(tmp_path / "a.parquet", rows, Sample)
     metadata = pq.ParquetFile(tmp_path / "a.parquet").metadata
-    sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-    assert max(sizes) <= files.ROWS_PER_GROUP
-    assert sum(sizes) == 600
+    groups = range(metadata.num_row_groups)
+    assert [metadata.row_group(group).num_rows for group in groups] == sizes
 
 
 def test_schema_tells_datasets_that_images_are_images(tmp_path):

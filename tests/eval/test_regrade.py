@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import weakref
 from pathlib import Path
@@ -10,16 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_rows import write_tsv
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
-from ovr_plugin.data.files import read_csv, read_jsonl
-from ovr_plugin.eval.importers import imported, label_of
+from ovr_plugin.data.files import read_jsonl
+from ovr_plugin.eval.importers import label_of
 from ovr_plugin.eval.regrade import CHUNK_ROWS, ROWS_AHEAD, TASK_CHUNKS, Regrade, Summary, regrade
 from ovr_plugin.reward import Grade, grade_batch
-
-TABLE = Path(__file__).parent / "tables" / "regraded.tsv"
 
 
 def rows_of(n: int) -> list[dict]:
@@ -107,45 +103,6 @@ def test_parquet_and_graded_lines_of_our_own(tmp_path):
     assert (second.outcome, second.disagrees) == ("truncated", True)
 
 
-def test_samples_of_lmms_eval(tmp_path):
-    line = {
-        "doc_id": 0,
-        "target": "12",
-        "resps": [["It is \\boxed{12}"]],
-        "filtered_resps": ["12"],
-        "acc": 0.0,
-    }
-    no_resps = {**line, "filtered_resps": [["\\boxed{13}"]]}
-    del no_resps["resps"]  # lmms-eval leaves it out where it is the same
-    path = tmp_path / "20260101_samples_mathvista_testmini_cot.jsonl"
-    first, second = regrade(Regrade(write_lines(path, [line, no_resps])))
-    assert (first.source, first.score, first.disagrees) == ("mathvista_testmini_cot", 1.0, True)
-    assert (second.score, second.disagrees) == (0.0, False)
-
-
-def test_a_tsv_of_vlmevalkit(tmp_path):
-    row = {"index": 1, "question": "?", "A": "red", "B": "blue", "C": "", "answer": "B"}
-    path = tmp_path / "ovr-7b_MMStar.tsv"
-    write_tsv(
-        path,
-        [
-            {**row, "prediction": "\\boxed{blue}", "hit": "0"},
-            {**row, "prediction": "The answer is A." + "x" * 200_000 + "\\boxed{B}", "hit": "1"},
-        ],
-    )
-    first, second = regrade(Regrade(path))
-    assert (first.source, first.score, first.label) == ("MMStar", 1.0, False)
-    assert (second.score, second.label) == (1.0, True)
-    assert next(iter(read_csv(path, delimiter="\t")))["A"] == "red"
-
-
-def test_a_spreadsheet_is_refused_with_the_way_out(tmp_path):
-    (tmp_path / "x.xlsx").write_bytes(b"PK")
-    ran = CliRunner().invoke(app, ["score", str(tmp_path / "x.xlsx")])
-    assert ran.exit_code == 1
-    assert "PRED_FORMAT=tsv" in ran.output
-
-
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
@@ -162,11 +119,6 @@ def test_labels(record, expected):
     assert label_of(record, None) is expected
 
 
-def test_a_record_of_no_kit_stays_as_it_is():
-    record = {"response": "x", "reference": "y"}
-    assert imported(record, Path("a.jsonl")) is record
-
-
 def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
@@ -181,30 +133,3 @@ def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
 
 def test_an_empty_summary_has_no_accuracy():
     assert Summary().accuracy() != Summary().accuracy()
-
-
-@pytest.mark.parametrize("origin", ["mathvista", "mathvision"])
-def test_every_disagreement_with_a_public_result_file_is_explained(origin, shared):
-    """Responses and labels as MathVista and MATH-Vision publish them; the table says why."""
-    lines = gzip.open(shared / "cases" / f"{origin}_outputs.jsonl.gz", "rt", encoding="utf-8")
-    with lines:
-        rows = [json.loads(line) for line in lines]
-    grades = grade_batch(
-        [row["response"] for row in rows],
-        [row["gold"] for row in rows],
-        [{"choices": row["choices"]} for row in rows],
-    )
-    found = {
-        row["id"]: int(grade.score)
-        for row, grade in zip(rows, grades, strict=True)
-        if published_label(row) != int(grade.score)
-    }
-    explained = {row["id"]: row for row in read_csv(TABLE, delimiter="\t")}
-    told = {name: int(row["ours"]) for name, row in explained.items() if row["file"] == origin}
-    assert found == told
-    assert all(row["why"].strip() for row in explained.values())
-
-
-def published_label(row: dict) -> int:
-    """The file's own label: people changed some of them after reading (``relabelled``)."""
-    return 1 - row["label"] if row["noise"] == "relabelled" else row["label"]

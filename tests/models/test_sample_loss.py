@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -150,6 +152,21 @@ def test_on_the_command_line(parquet, tiny_model_dir, tmp_path):
     other = CliRunner().invoke(app, [*arguments, "--max-length", "128"])
     assert other.exit_code == 1
     assert "Not scored:" in other.output
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_in_bfloat16(parquet, tiny_model_dir, tmp_path, model, gpu_env):
+    out = tmp_path / "losses.jsonl"
+    code = "import torch; assert torch.cuda.is_available(); import ovr_plugin.cli as cli; cli.app()"
+    argv = ["loss", *parquet, "--model", str(tiny_model_dir), "--out", str(out)]
+    command = [sys.executable, "-c", code, *argv, "--max-length", "256"]
+    process = subprocess.run(command, env=gpu_env, capture_output=True, text=True, timeout=180)
+    assert process.returncode == 0, process.stderr[-4000:]
+    losses = [record["loss"] for record in read_jsonl(out) if "loss" in record]
+    exact = model.losses([model.tokens.encode(sample) for sample in ROWS])
+    worst = max(abs(loss / true - 1) for loss, true in zip(losses, exact, strict=True))
+    print(f"losses differ by up to {worst:.3%} in bfloat16")
+    assert 0 < worst < 2**-8
 
 
 def test_a_base_model_scores_though_its_template_ends_otherwise(tiny_model_dir, tmp_path, model):

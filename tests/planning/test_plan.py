@@ -86,6 +86,18 @@ def test_a_frozen_tower_has_neither_gradients_nor_moments(settings, sizes):
         assert 2 * weights - terms["policy: Adam's moments"] == 8 * wanted
 
 
+@pytest.mark.parametrize(("n_gpus", "is_there"), [(1, True), (8, False)])
+def test_adams_step_counts_where_it_needs_more_than_the_passes(settings, sizes, n_gpus, is_there):
+    critic = replace(settings.roles[1], tokens_per_gpu=8192)
+    settings = replace(settings, n_nodes=1, gpus_per_node=n_gpus, roles=(critic,))
+    terms = {
+        term.name: term.n_bytes for term in make_plan(settings, sizes, 80 * 10**9).phases[1].terms
+    }
+    assert ("Adam's step" in terms, "activations kept" in terms) == (is_there, not is_there)
+    if is_there:
+        assert terms["Adam's step"] == terms["critic: gradients"]
+
+
 def test_what_does_not_fit_is_named_with_its_key(settings, sizes):
     long = replace(settings, stages=((1, 24576), (301, 90000)), max_model_len=30000)
     first, second = make_plan(long, sizes, 80 * 10**9).stages

@@ -35,6 +35,8 @@ RUNS = {
     "frozen": ("language_model", {"freeze_vision_tower": True}),
 }
 PRECISION = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+# float32 is to be float32; cuDNN, which computes the tower's convolution, would take TF32.
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 HAS_FLASH = torch.cuda.is_available() and importlib.util.find_spec("flash_attn") is not None
 
 
@@ -160,10 +162,11 @@ def seen(loss: Any, outputs: list[float], losses: list[float]) -> Any:
 def build_engine(
     path: str, model_type: str, settings: dict[str, Any], use_remove_padding: bool = False
 ) -> Any:
+    with_flash = HAS_FLASH and PRECISION["param_dtype"] == "bf16"  # it knows no float32
     model = HFModelConfig(
         path=path,
         use_remove_padding=use_remove_padding,
-        override_config={"attn_implementation": "flash_attention_2" if HAS_FLASH else "sdpa"},
+        override_config={"attn_implementation": "flash_attention_2" if with_flash else "sdpa"},
     )
     model.model_type = model_type
     engine = EngineRegistry.new(
@@ -182,13 +185,15 @@ def build_engine(
     return engine
 
 
-def batch(items: list[dict[str, Any]], use_remove_padding: bool = False) -> Any:
+def batch(
+    items: list[dict[str, Any]], use_remove_padding: bool = False, micro_batch_size: int = 1
+) -> Any:
     data = tu.get_tensordict(
         SFTTensorCollator(DatasetPadMode.NO_PADDING)(items),
         non_tensor_dict={
             "use_remove_padding": use_remove_padding,
             "use_dynamic_bsz": False,
-            "micro_batch_size_per_gpu": 1,
+            "micro_batch_size_per_gpu": micro_batch_size,
             "temperature": 1.0,
             "global_batch_size": 4,
             "pad_mode": DatasetPadMode.NO_PADDING,
