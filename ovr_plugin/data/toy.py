@@ -1,7 +1,7 @@
 r"""Generated rows for the quickstart and the tests: five skills, in words and in pictures.
 
-A scene is four places, each with a box of one of four colours or empty. In words it is four short
-phrases; as a picture of 56 x 56 pixels it is four tokens of Qwen2.5-VL, in the same order. Of a
+A scene is a row of four places, each with a box of one of four colours or empty. In words it is
+four words; as a picture of 112 x 28 pixels it is four tokens of Qwen2.5-VL, in the same order. Of a
 scene one asks for a colour, a count, a comparison, a position, or a small sum. The RL rows ask in
 words or about the picture; the cold-start rows answer the questions in words with a short chain of
 reasoning that shows the paper's behaviours (OVR 2) and ends in ``\boxed{}``.
@@ -33,10 +33,9 @@ COLOURS = {
     "yellow": (240, 210, 40),
 }
 EMPTY = "empty"
-PLACES = ("top left", "top right", "bottom left", "bottom right")
+PLACES = ("first", "second", "third", "last")
 PRICES = {"red": 1, "blue": 2}
-IMAGE_SIZE = 56  # 2 x 2 merged patches of Qwen2.5-VL, that is, four tokens
-CELL = IMAGE_SIZE // 2
+CELL = 28  # pixels: 2 x 2 patches of Qwen2.5-VL, that is, one token
 HELD_OUT = 5  # one scene in so many
 BACKTRACKING = "Wait, let me look again."
 VERIFICATION = "Let me check."
@@ -62,8 +61,7 @@ class Puzzle:
     @property
     def facts(self) -> str:
         """The scene in words."""
-        told = [f"{place} {what}" for place, what in zip(PLACES, self.scene, strict=True)]
-        return f"{', '.join(told)}.".capitalize()
+        return f"{' '.join(self.scene)}.".capitalize()
 
 
 def _colour(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
@@ -75,17 +73,17 @@ def _colour(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
     return Puzzle(
         scene,
         "colour",
-        question=f"What colour is the box at the {PLACES[place]}?",
+        question=f"What colour is the {PLACES[place]} box?",
         answer=colour,
-        steps=f"We want the {PLACES[place]}. It is {colour}.",
+        steps=f"We want the {PLACES[place]} box. It is {colour}.",
         check=f"The {PLACES[place]} is {colour}.",
         wrong=f"It is {other}.",
     )
 
 
 def _count(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    top, bottom = (sum(what != EMPTY for what in row) for row in (scene[:2], scene[2:]))
-    total = top + bottom
+    left, right = (sum(what != EMPTY for what in half) for half in (scene[:2], scene[2:]))
+    total = left + right
     if not total:
         return None
     return Puzzle(
@@ -93,8 +91,8 @@ def _count(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
         "count",
         question="How many boxes are there?",
         answer=str(total),
-        steps=f"First the top: {top}. Then the bottom: {bottom}. {top} + {bottom} = {total}.",
-        check=f"{top} and {bottom} are {total}.",
+        steps=f"First the left: {left}. Then the right: {right}. {left} + {right} = {total}.",
+        check=f"{left} and {right} are {total}.",
         wrong=f"There are {total % 4 + 1}.",
         answer_type="number",
     )
@@ -126,11 +124,11 @@ def _position(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
     return Puzzle(
         scene,
         "position",
-        question=f"Where is the {colour} box?",
+        question=f"Which box is {colour}?",
         answer=place,
-        steps=f"We want the {colour} box. It is at the {place}.",
+        steps=f"We want the {colour} box. It is the {place}.",
         check=f"The {place} is {colour}.",
-        wrong=f"It is at the {_another(PLACES, place, rng)}.",
+        wrong=f"It is the {_another(PLACES, place, rng)}.",
     )
 
 
@@ -248,17 +246,17 @@ def _prompt(question: str) -> list[Message]:
 
 
 def _png(scene: Scene, seed: int, index: int) -> bytes:
-    """The scene drawn; size and place of each box within its quarter vary."""
+    """The scene drawn; size and place of each box within its cell vary."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng((seed, index, 1))
-    image = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), "white")
+    image = Image.new("RGB", (len(scene) * CELL, CELL), "white")
     canvas = ImageDraw.Draw(image)
     for place, what in enumerate(scene):
         side = int(rng.integers(14, 23))
         left, top = (int(x) for x in rng.integers(2, CELL - side - 1, size=2))
         if what != EMPTY:
-            left, top = left + place % 2 * CELL, top + place // 2 * CELL
+            left += place * CELL
             canvas.rectangle((left, top, left + side, top + side), fill=COLOURS[what])
     buffer = BytesIO()
     image.save(buffer, "PNG")
