@@ -58,9 +58,7 @@ class LengthSchedule:
         """Nothing, likewise."""
 
     @classmethod
-    def parse(
-        cls, stages: Sequence[Any], max_tokens: int, context: int | None = None
-    ) -> LengthSchedule:
+    def parse(cls, stages: Any, max_tokens: int, context: int | None = None) -> LengthSchedule:
         """Check ``ovr.length_schedule``.
 
         Args:
@@ -71,6 +69,11 @@ class LengthSchedule:
         Raises:
             ValueError: with every entry that is wrong, not only the first.
         """
+        if isinstance(stages, str) or not isinstance(stages, Sequence):
+            raise ValueError(
+                f"{KEY}: {stages!r} is not a list of [first iteration, tokens], such as "
+                f"[[1,24576],[301,32768]]. {KEY}=null means data.max_response_length throughout."
+            )
         problems = [] if stages else ["it is empty"]
         previous = 0
         for number, stage in enumerate(stages, start=1):
