@@ -138,6 +138,16 @@ def judged_counts(
     return counts, unanimous
 
 
+def has_counts(store: str | Path) -> bool:
+    """Whether any reply in ``store`` could be read."""
+    return Path(store).exists() and any(line["count"] is not None for line in read_results(store))
+
+
+def last_reply(store: str | Path) -> str:
+    """The end of the last reply in ``store``, '' without any."""
+    return next((line["reply"] for line in reversed(list(read_results(store)))), "")
+
+
 def combined(votes: Array) -> float:
     """The lower median of the known votes; NaN unless more than half are known."""
     known = np.sort(votes[~np.isnan(votes)])
