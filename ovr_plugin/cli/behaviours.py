@@ -181,11 +181,12 @@ def _study(
     """The records, and what is missing in them of the judge."""
     from ovr_plugin.analysis.behaviours import judge as judging
     from ovr_plugin.analysis.behaviours import study
+    from ovr_plugin.endpoint.jobs import read_results
 
     store = folder / study.STORE
     missing = _ask(groups, measured, asking, store, console) if asking else None
     records, lines = [], []
-    is_judged = bool(asking) and judging.has_counts(store)
+    is_judged = bool(asking) and any(True for _ in read_results(store))
     for checkpoint, responses in groups.items():
         detected = {"keywords": study.keywords_in(responses, measured)}
         if asking and is_judged:
@@ -231,12 +232,12 @@ def _ask(
         )
     if done.n_failed:
         return ValueError(f"{done.n_failed} requests failed and are missing values; see {failed}")
-    if not judging.has_counts(store):
-        reply = judging.last_reply(store)
-        return ValueError(
-            f"no reply of the judge holds a count that could be read; the last one ends: {reply!r}"
-        )
-    return None
+    reply = judging.unread_reply(store)
+    if reply is None:
+        return None
+    return ValueError(
+        f"no reply of the judge holds a count that could be read; the last one ends: {reply!r}"
+    )
 
 
 @contextmanager

@@ -138,14 +138,12 @@ def judged_counts(
     return counts, unanimous
 
 
-def has_counts(store: str | Path) -> bool:
-    """Whether any reply in ``store`` could be read."""
-    return Path(store).exists() and any(line["count"] is not None for line in read_results(store))
-
-
-def last_reply(store: str | Path) -> str:
-    """The end of the last reply in ``store``, '' without any."""
-    return next((line["reply"] for line in reversed(list(read_results(store)))), "")
+def unread_reply(store: str | Path) -> str | None:
+    """The end of the last reply in ``store`` if none of all holds a count."""
+    replies = list(read_results(store))
+    if not replies or any(line["count"] is not None for line in replies):
+        return None
+    return str(replies[-1]["reply"])
 
 
 def combined(votes: Array) -> float:
