@@ -65,7 +65,9 @@ def test_all_right(data, tmp_path):
     table = (tmp_path / "out/table.md").read_text()
     assert "| MATH500 | 67.4 | - | 95.3 | 100.0 | 100.0 to 100.0 | 12 x 2 |" in table
     assert "temperature 0.5" in table
-    assert "100.0" in ran.output
+    assert "| MATH500 | pass@2 | 100.0 |" in table
+    assert "| MATH500 | maj@2 | 100.0 |" in table
+    assert "maj@2" in ran.output
 
 
 def responses(out: Path) -> list[dict]:
