@@ -150,3 +150,54 @@ def test_wrong_names_stop_at_once(tmp_path, columns, message):
 def test_only_the_own_table_takes_columns():
     with pytest.raises(ValueError, match="orz knows its columns"):
         get_reader("orz", COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        (
+            b'q,a\n0,0\n1,1\n2,2\n"unclosed,3\n4,4\n5,5\n',
+            ["0", "1", "2"],
+            [
+                (
+                    None,
+                    "a quote is never closed: it opens in the row that begins in line 5; "
+                    "the rest of the file was not read",
+                )
+            ],
+        ),
+        (
+            b'q,a\n0,0\n"unclosed,1\n2,2\n"three",3\n4,4\n',
+            ["0", "4"],
+            [(1, "not a readable CSV row: lines 3-5: ',' expected after '\"'")],
+        ),
+        (
+            b"q,a\n0,0\n1,1,000\n2,2\n",
+            ["0", "2"],
+            [(1, "more cells than the header: 3, not 2")],
+        ),
+        (
+            b"q,a\n0,0\ncaf\xe9,1\n2,2\n",
+            ["0", "2"],
+            [(1, "not valid UTF-8: byte 0xe9 in cell 0")],
+        ),
+        (b"q,a\n0,0\none\0,1\n2,2\n", ["0", "2"], [(1, "a NUL character in the text: cell 0")]),
+        (
+            "q,a\n0,0\n".encode("utf-16"),
+            [],
+            [(None, "not valid UTF-8: the file is in UTF-16; convert it")],
+        ),
+        (
+            b"q,caf\xe9\n0,0\n",
+            [],
+            [(None, "not a readable header: not valid UTF-8: byte 0xe9 in cell 1")],
+        ),
+        ("\ufeffq,a\n\ncafé\n\n0,0\n".encode(), ["0"], [(0, "empty: 'a'")]),
+    ],
+    ids=["open", "late", "cells", "latin", "nul", "utf-16", "header", "short"],
+)
+def test_what_is_wrong_with_a_csv_file_is_told_and_the_rest_kept(tmp_path, text, good, bad):
+    (tmp_path / "t.csv").write_bytes(text)
+    found = list(get_reader("columns", {"question": "q", "answer": "a"})(tmp_path))
+    assert [item.ground_truth for item in found if not isinstance(item, BadRow)] == good
+    assert [(item.row, item.reason) for item in found if isinstance(item, BadRow)] == bad
