@@ -22,6 +22,7 @@ from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.strata import Measure, Stratification
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.files import read_jsonl, replacing, save_array, write_jsonl
+from ovr_plugin.data.images import error_text
 from ovr_plugin.data.sample import (
     BadRow,
     ColdStartSample,
@@ -145,7 +146,7 @@ def first_reason(plan: Plan, row: Row) -> tuple[str, str | None]:
         try:
             reason = predicate(row)
         except Exception as error:  # hostile rows meet all steps here: what they raise is data
-            reason = f"the step failed: {name}: {type(error).__name__}: {error}"
+            reason = f"the step failed: {name}: {type(error).__name__}: {error_text(error)}"
         if reason is not None:
             return name, reason
     return "", None
@@ -163,7 +164,8 @@ def _mark(
     try:
         made, thumbnail = fingerprint(row)
     except Exception as error:  # a picture's file that goes away or is no picture
-        return "duplicates", f"the step failed: duplicates: {type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error_text(error)}"
+        return "duplicates", f"the step failed: duplicates: {why}"
     for name in made.dtype.names or ():
         mark[name] = made[name]
     if thumbnail is not None:

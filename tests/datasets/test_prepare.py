@@ -13,6 +13,7 @@ from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
 from ovr_plugin.data.curation.strata import Stratification
 from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
+from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
 from ovr_plugin.data.sample import ColdStartSample, Sample
@@ -78,10 +79,14 @@ def test_rows_know_their_place_and_both_modalities_are_in_both_files(sources, tm
         assert {sample.modality for sample in samples} == {"text", "image"}
 
 
-def test_same_seed_same_bytes_and_another_seed_another_split(sources, tmp_path):
+def test_same_seed_same_bytes_and_another_seed_another_split(sources, make, tmp_path):
+    broken = make("<image>?", images=[ImageRef(data=b"xx")], id="own/x#0")
+    write_parquet(tmp_path / "own.parquet", [broken], Sample)
+    sources = [*sources, Source(parquet=tmp_path / "own.parquet")]
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
         prepare(Manifest(sources, seed=seed, val_fraction=0.3), tmp_path / out)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert b"unreadable image: (bytes)" in contents(tmp_path / "a")["bad_rows.jsonl"]
     ids = {out: {sample.id for sample in read(tmp_path / out, "val")} for out in "ac"}
     assert ids["a"] != ids["c"]
 
