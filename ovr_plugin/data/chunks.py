@@ -23,6 +23,7 @@ from ovr_plugin.data.curation.strata import Measure, Stratification
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.files import read_jsonl, replacing, save_array, write_jsonl
 from ovr_plugin.data.images import error_text
+from ovr_plugin.data.readers._corpus import file_at
 from ovr_plugin.data.sample import (
     BadRow,
     ColdStartSample,
@@ -188,9 +189,9 @@ def place_of(sample_id: str, place: str) -> tuple[str, int | None]:
     """The file and row that an id ``corpus/file#row`` names, under the corpus's ``place``."""
     file, _, row = sample_id.partition("/")[2].rpartition("#")
     number = int(row) if row.isdecimal() else None
-    return (
-        str(Path(place) / file) if place and not place.endswith(".parquet") else place or file
-    ), number
+    if not place or place.endswith(".parquet"):
+        return place or file, number
+    return str(file_at(Path(place), file)), number
 
 
 def _bad_row(sample: Any, place: str, reason: str) -> BadRow:

@@ -259,6 +259,28 @@ def test_links_to_nothing_and_to_themselves_cost_their_rows_only(make, png, tmp_
     assert reasons == {f"the picture is not there: {name}.png" for name in ("loop", "gone")}
 
 
+@pytest.mark.parametrize("location", ["raw", "raw/data/t.jsonl", "raw.zip"])
+def test_the_file_that_a_bad_row_names_is_there(tmp_path, monkeypatch, location):
+    monkeypatch.delenv("OVR_CACHE", raising=False)
+    table = tmp_path / "raw" / "data" / "t.jsonl"
+    table.parent.mkdir(parents=True)
+    given = [("1 + 1?", "2"), ("1 + 1?", "2"), ("A picture <image>?", "3"), ("", "4")]
+    write_jsonl(table, [{"q": question, "a": answer} for question, answer in given])
+    shutil.make_archive(str(tmp_path / "raw"), "zip", tmp_path / "raw")
+    columns = {"question": "q", "answer": "a"}
+    source = Source("columns", tmp_path / location, columns=columns)
+    prepare(Manifest([source], val_fraction=0), tmp_path / "out")
+    bad = list(read_jsonl(tmp_path / "out" / "bad_rows.jsonl"))
+    assert sorted((line["row"], line["step"]) for line in bad) == [
+        (1, "duplicates"),
+        (2, "well_formed"),
+        (3, "reader"),
+    ]
+    for line in bad:
+        row = open(line["file"]).read().splitlines()[line["row"]]
+        assert tuple(json.loads(row).values()) == given[line["row"]]
+
+
 def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
     prepare(Manifest(sources), tmp_path / "paths")
     prepare(Manifest(sources, embed_images=True), tmp_path / "bytes")
