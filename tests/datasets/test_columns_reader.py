@@ -201,3 +201,27 @@ def test_what_is_wrong_with_a_csv_file_is_told_and_the_rest_kept(tmp_path, text,
     found = list(get_reader("columns", {"question": "q", "answer": "a"})(tmp_path))
     assert [item.ground_truth for item in found if not isinstance(item, BadRow)] == good
     assert [(item.row, item.reason) for item in found if isinstance(item, BadRow)] == bad
+
+
+DIFFER = "placeholders and images differ: "
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "found"),
+    [
+        ("two pictures", None, []),
+        ("first <image> then <image>", None, []),
+        ("two pictures <image> one place", None, [DIFFER + "1 <image>, 2 images"]),
+        ("<image><image><image>", None, [DIFFER + "3 <image>, 2 images"]),
+        ("Which?", ["<image>", "<image> too"], []),
+        ("Which?", ["<image>", "none"], [DIFFER + "1 <image>, 2 images"]),
+    ],
+)
+def test_pictures_come_first_or_where_the_row_says_all_of_them(corpus, question, options, found):
+    row = {"task": question, "gold": "B" if options else "2", "options": options}
+    write_lines(corpus, [{**row, "pics": ["a.png", "a.png"]}])
+    names = {name: COLUMNS[name] for name in ("question", "answer", "images", "choices")}
+    (sample,) = get_reader("columns", names)(corpus)
+    assert problems(sample) == found
+    in_front = sample.prompt[0]["content"].startswith("<image><image>two")
+    assert in_front == (question == "two pictures")
