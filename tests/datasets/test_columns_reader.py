@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -109,7 +110,11 @@ def test_an_answer_is_a_choice_by_text_letter_or_number(tmp_path, gold, letter):
         ({"task": " ", "gold": "2"}, "empty: 'task'"),
         ({"task": "q", "gold": None}, "empty: 'gold'"),
         ({"task": "q", "gold": float("nan")}, "empty: 'gold'"),
-        ({"task": "q", "gold": [2]}, "neither text nor number: 'gold' is [2]"),
+        ({"task": "q", "gold": [2, 3]}, "neither text nor number: 'gold' is [2, 3]"),
+        ({"task": "q", "gold": []}, "neither text nor number: 'gold' is []"),
+        ({"task": "q", "gold": [[2]]}, "neither text nor number: 'gold' is [2]"),
+        ({"task": "q", "gold": [True]}, "neither text nor number: 'gold' is True"),
+        ({"task": "q", "gold": [None]}, "empty: 'gold'"),
         ({"task": "q", "gold": True}, "neither text nor number: 'gold' is True"),
         ({"task": "q", "gold": "2", "pics": "../x.png"}, "the picture is not there: ../x.png"),
         ({"task": "q", "gold": "2", "pics": "../../x.png"}, "the picture lies outside"),
@@ -225,3 +230,27 @@ def test_pictures_come_first_or_where_the_row_says_all_of_them(corpus, question,
     assert problems(sample) == found
     in_front = sample.prompt[0]["content"].startswith("<image><image>two")
     assert in_front == (question == "two pictures")
+
+
+@pytest.mark.parametrize(
+    ("gold", "kind", "truth"),
+    [
+        (Decimal("3.50"), pa.decimal128(5, 2), "3.50"),
+        (Decimal("100"), pa.decimal128(5, 0), "100"),
+        (Decimal("0.0000001"), pa.decimal128(9, 7), "0.0000001"),
+        (["7"], pa.list_(pa.string()), "7"),
+        ([Decimal("-2")], pa.list_(pa.decimal128(3, 0)), "-2"),
+    ],
+)
+def test_any_number_or_a_list_of_one_is_an_answer(tmp_path, gold, kind, truth):
+    table = pa.table({"task": ["How many?"], "gold": pa.array([gold], kind)})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    (sample,) = get_reader("columns", {"question": "task", "answer": "gold"})(tmp_path)
+    assert (sample.ground_truth, sample.answer_type) == (truth, "number")
+
+
+def test_a_list_of_one_number_is_a_choice(tmp_path):
+    write_lines(tmp_path, [{"task": "q", "gold": [1], "options": ["blue", "red"]}])
+    names = {"question": "task", "answer": "gold", "choices": "options"}
+    (sample,) = get_reader("columns", names)(tmp_path)
+    assert sample.ground_truth == "B"

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,8 @@ class Columns:
 
     Attributes:
         question: column of the question; it may hold one ``<image>`` per picture.
-        answer: column of the reference: a text or number, with ``choices`` also the text of one of
-            them, its letter, or its number from 0.
+        answer: column of the reference: a text or number or a list of one; with ``choices`` also
+            the text of one of them, its letter, or its number from 0.
         images: column of one picture or a list: paths relative to the table's file or to the
             folder, bytes, or the Hub's structs. In CSV a list is written as JSON.
         choices: column of the list of options; in CSV as JSON.
@@ -119,7 +121,7 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
     images = [picture(raw, value, names.images or "") for value in _list(raw, names.images)]
     kind = _optional(raw, names.answer_type)
     if choices:
-        answer, kind = _letter(_find(raw.data, names.answer), answer, choices), kind or "choice"
+        answer, kind = _letter(_single(raw, names.answer), answer, choices), kind or "choice"
     split = _optional(raw, names.split) or "train"
     if split not in SPLITS:
         raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
@@ -162,8 +164,14 @@ def _find(data: Any, name: str | None) -> Any:
     return _find(data.get(head), rest) if dot else None
 
 
-def _text(raw: RawRow, name: str) -> str:
+def _single(raw: RawRow, name: str | None) -> Any:
+    """The value of a column, or the one element of its list."""
     value = _find(raw.data, name)
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _text(raw: RawRow, name: str) -> str:
+    value = _single(raw, name)
     text = "" if value is None else _as_text(value, name).strip()
     if not text:
         raise RowError(f"empty: {name!r}")
@@ -173,13 +181,13 @@ def _text(raw: RawRow, name: str) -> str:
 def _as_text(value: Any, name: str | None) -> str:
     if value != value:  # how pandas writes that there is nothing
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | Real | Decimal):
         raise RowError(f"neither text nor number: {name!r} is {value!r:.60}")
-    return str(value).strip()
+    return format(value, "f") if isinstance(value, Decimal) else str(value).strip()
 
 
 def _optional(raw: RawRow, name: str | None) -> str | None:
-    value = _find(raw.data, name)
+    value = _single(raw, name)
     return None if value is None else _as_text(value, name) or None
 
 
