@@ -14,12 +14,12 @@ INSTRUCTION = r"Please reason step by step, and put your final answer within \bo
 def question_prompt(
     question: str, choices: list[str] | None = None, n_images: int = 0
 ) -> list[Message]:
-    """One user turn; the pictures come first unless question or choices place any themselves.
+    """One user turn; the pictures come first unless the question places any itself.
 
-    Where these place another number than there are, nobody knows which is meant:
+    Where it places another number than there are, nobody knows which is meant:
     `ovr_plugin.data.sample.problems` then tells.
     """
-    is_placed = any(IMAGE_PLACEHOLDER in text for text in (question, *(choices or [])))
+    is_placed = IMAGE_PLACEHOLDER in question
     parts = [("" if is_placed else IMAGE_PLACEHOLDER * n_images) + question.strip()]
     if choices:
         parts.append(lettered(choices))

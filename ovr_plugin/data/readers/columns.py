@@ -22,7 +22,7 @@ from ovr_plugin.data.readers._pictures import picture
 from ovr_plugin.data.readers._read import read_files
 from ovr_plugin.data.readers._rows import RawRow, RowError, choice_at, number_or_none
 from ovr_plugin.data.readers._tables import TABLES, RawRows, table
-from ovr_plugin.data.sample import BadRow, Sample, letters
+from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample, letters
 from ovr_plugin.reward.spec import AnswerSpec
 
 NAME = "columns"
@@ -39,7 +39,8 @@ class Columns:
     """Where a table has what; only question and answer must be named.
 
     Attributes:
-        question: column of the question; it may hold one ``<image>`` per picture.
+        question: column of the question; it and the choices may hold one ``<image>`` per
+            picture, all or none.
         answer: column of the reference: a text or number or a list of one; with ``choices`` also
             the text of one of them, its letter, or its number from 0.
         images: column of one picture or a list: paths relative to the table's file or to the
@@ -119,6 +120,7 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
     question, answer = _text(raw, names.question), _text(raw, names.answer)
     choices = [_as_text(choice, names.choices) for choice in _list(raw, names.choices)]
     images = [picture(raw, value, names.images or "") for value in _list(raw, names.images)]
+    in_choices = any(IMAGE_PLACEHOLDER in choice for choice in choices)
     kind = _optional(raw, names.answer_type)
     if choices:
         answer, kind = _letter(_single(raw, names.answer), answer, choices), kind or "choice"
@@ -132,7 +134,7 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
         raise RowError(f"not for the grader: {error}") from error
     return Sample(
         data_source=names.data_source,
-        prompt=question_prompt(question, choices, n_images=len(images)),
+        prompt=question_prompt(question, choices, 0 if in_choices else len(images)),
         ground_truth=answer,
         images=images,
         ability=names.ability,
