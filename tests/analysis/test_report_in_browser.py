@@ -81,7 +81,7 @@ def test_the_page_renders_and_hostile_texts_are_only_text(
     assert run("document.title") == "OVR: a<b>&, second"
     assert run("document.getElementById('title').textContent") == "a<b>&, second"
     assert run("document.documentElement.scrollWidth") <= width, "nothing is wider than the window"
-    assert run("document.querySelectorAll('figure path').length") > 0
+    chromium.wait("document.querySelectorAll('figure path').length > 0")
     assert run("document.querySelectorAll('main script, main [onerror]').length") == 0
     for number, text in enumerate(HOSTILE[:3]):
         run(f"choose({number})")
@@ -134,7 +134,7 @@ def test_scores_are_in_a_table_and_how_they_were_measured_by_checkpoint(chromium
         texts = "[...document.querySelectorAll('#scores tbody tr:nth-child(2) td b')]"
         assert run(f"{texts}.map((cell) => cell.textContent)") == ["0.0", "50.0"]
         assert run("document.documentElement.scrollWidth") <= width
-        assert run("document.querySelectorAll('#chart-fig4_math500 circle').length") == 2
+        chromium.wait("document.querySelectorAll('#chart-fig4_math500 circle').length === 2")
         assert run("document.querySelectorAll('#results h2 b, #scores th b').length") == 0
         measured = (
             "[...document.querySelectorAll('#measured tbody td')].map((cell) => cell.textContent)"
@@ -163,9 +163,9 @@ def test_a_run_can_be_hidden_and_a_curve_too(chromium, hostile_page):
     paths = "document.querySelectorAll('#chart-fig3a_loss path').length"
     chromium.wait(f"{paths} === 2")
     chromium.run("document.querySelector('#runs button').click()")
-    assert chromium.run(paths) == 1
+    chromium.wait(f"{paths} === 1")
     chromium.run("document.querySelector('#chart-fig3a_loss .legend button').click()")
-    assert chromium.run(paths) == 0
+    chromium.wait(f"{paths} === 0")
 
 
 def test_the_browser_is_there_where_it_must_be():
