@@ -1,22 +1,29 @@
 """The folder of one run: where each thing lies, and one ``metrics.jsonl`` over stages and restarts.
 
-Each start of a trainer logs into a file of its own under ``logs/``, and ``metrics.jsonl`` is made
-anew from all of them. A step logged twice (done again after a crash) counts as it was logged last.
+Each start of a trainer logs into a file of its own under ``logs/``, or all into one that is
+appended to, and ``metrics.jsonl`` is made anew from all of them. A step logged twice (done again
+after a crash) counts as it was logged last.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ovr_plugin.checkpoint.resume import tracked_step
 
 STAGES = ("cold_start", "ppo")
+# How the names of a stage's logs begin, and the names of what only its trainer logs.
+NAMES = {"cold_start": ("cold_start", "sft"), "ppo": ("ppo",)}
+METRICS = {"cold_start": ("train/loss",), "ppo": ("actor/", "critic/")}
+N_TELLING = 100  # records of a log that are looked at for these
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,28 @@ class RunFolder:
 
     def starts(self, stage: str) -> list[Path]:
         """The metrics files of every start of ``stage``'s trainer, in order."""
-        return sorted(self.logs.glob(f"{stage}_*.jsonl"))
+        return [path for path in self.metrics_files() if stage_of(path) == stage]
+
+    def metrics_files(self) -> list[Path]:
+        """Whatever may be a log of metrics, in order."""
+        return sorted(self.logs.glob("*.jsonl"))
+
+
+def stage_of(path: Path) -> str | None:
+    """The stage that a log of metrics is of, by its name or else by its metrics; None: unknown."""
+    for stage, beginnings in NAMES.items():
+        if path.name.lower().startswith(beginnings):
+            return stage
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torn lines: said by whoever reads all
+            for _, metrics in islice(read_metrics(path), N_TELLING):
+                for stage, beginnings in METRICS.items():
+                    if any(name.startswith(beginnings) for name in metrics):
+                        return stage
+    except (OSError, ValueError, TypeError, KeyError):
+        pass
+    return None
 
 
 def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from made_runs import charts, embedded, make_run, rollout, start
 from typer.testing import CliRunner
 
@@ -59,6 +60,34 @@ def test_broken_files_cost_themselves_and_are_named(tmp_path):
     said = " ".join(run.notes)
     for words in ("ppo_002.jsonl", "3 sampled lines are no rollouts"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("cold", "ppo"),
+    [
+        ("cold_start.jsonl", "ppo.jsonl"),  # README
+        ("sft_7b.jsonl", "ppo_7b.jsonl"),  # examples/launch
+        ("first.jsonl", "second.jsonl"),  # told by what they hold
+    ],
+)
+def test_logs_are_found_whatever_they_are_called(tmp_path, cold, ppo):
+    root, logs = tmp_path / "run", tmp_path / "run" / "logs"
+    losses = [{"step": step, "data": {"train/loss": 1 / step}} for step in (1, 2)]
+    rewards = [
+        {"step": step, "data": {"ovr/reward/all": step / 4, **({"actor/lr": 1e-6} if step else {})}}
+        for step in (0, 1, 2)
+    ]
+    write_jsonl(logs / cold, losses)
+    write_jsonl(logs / ppo, rewards)
+    write_jsonl(logs / "alien.jsonl", [{"step": 1, "data": {"x": 1}}, {"other": 2}])
+    (logs / "bytes.jsonl").write_bytes(b"\x00\xff\n[1]\n")
+    found, [run] = charts(root)
+    assert found["fig3a_loss"].series[0].y == [1, 1 / 2]
+    assert found["fig3b_reward"].series[0].x == [0, 1, 2]
+    assert sorted(note.split(":")[0] for note in run.notes) == [
+        str(logs / "alien.jsonl"),
+        str(logs / "bytes.jsonl"),
+    ]
 
 
 def test_nan_and_null_are_gaps(tmp_path):
