@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 
 import pytest
 from made_runs import charts, embedded, make_run, rollout, start
@@ -12,6 +13,7 @@ from ovr_plugin.analysis.report.rollouts import pack_rollouts, sample_rollouts, 
 from ovr_plugin.analysis.report.runs import distinct_names, read_run
 from ovr_plugin.cli import app
 from ovr_plugin.data.files import write_jsonl
+from ovr_plugin.run_folder import RunFolder
 
 
 def test_the_curves_are_what_was_logged(tmp_path):
@@ -88,6 +90,25 @@ def test_logs_are_found_whatever_they_are_called(tmp_path, cold, ppo):
         str(logs / "alien.jsonl"),
         str(logs / "bytes.jsonl"),
     ]
+
+
+@pytest.mark.parametrize("kept", ["logs/ppo_001.jsonl", "metrics.jsonl"])
+def test_a_torn_line_within_a_log_costs_itself_and_is_named(tmp_path, kept):
+    root = make_run(tmp_path / "run")
+    if kept == "metrics.jsonl":
+        RunFolder(root).merge_metrics()
+        shutil.rmtree(root / "logs")
+    lines = (root / kept).read_bytes().splitlines(keepends=True)
+    lines[-2] = lines[-2][:-30] + b"\n"  # iteration 3
+    (root / kept).write_bytes(b"".join(lines))
+    result = start(root, "--no-figures")
+    assert result.exit_code == 0, result.output
+    named = f"{root / kept}: line {len(lines) - 1} is torn or no metrics; left out"
+    assert f"run: {named}" in result.stderr
+    data = embedded(root / "report.html")
+    assert data["runs"][0]["notes"] == [named]
+    [reward] = [chart for chart in data["charts"] if chart["id"] == "fig3b_reward"]
+    assert reward["series"][0]["x"] == [1, 2, 4]
 
 
 def test_nan_and_null_are_gaps(tmp_path):

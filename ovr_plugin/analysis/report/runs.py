@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ovr_plugin.analysis.report.evaluations import Evaluation, read_evaluations, validations
-from ovr_plugin.run_folder import STAGES, RunFolder, read_metrics, stage_of
+from ovr_plugin.run_folder import STAGES, RunFolder, read_merged, read_metrics, stage_of
 
 EVENTS = "events.out.tfevents.*"
 
@@ -125,22 +125,11 @@ def _from_logs(run: Run) -> Iterator[tuple[str, int, dict[str, Any]]]:
             continue
         try:
             for step, metrics in read_metrics(path):
-                yield stage, int(step), dict(metrics)
-        except (ValueError, TypeError, KeyError, OSError) as error:
+                yield stage, step, metrics
+        except OSError as error:
             run.notes.append(f"{path}: {error!r}; the rest of this file is left out")
     if not any(stage for stage, _ in starts) and folder.metrics.is_file():
-        yield from _from_merged(run, folder.metrics)
-
-
-def _from_merged(run: Run, path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    from ovr_plugin.data.files import read_jsonl
-
-    try:
-        for record in read_jsonl(path):
-            if record.get("stage") in STAGES:
-                yield record["stage"], int(record["step"]), record
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        run.notes.append(f"{path}: {error!r}; the rest of this file is left out")
+        yield from read_merged(folder.metrics)
 
 
 def _from_events(run: Run) -> Iterator[tuple[str, int, dict[str, Any]]]:
