@@ -257,6 +257,22 @@ def test_the_command_leaves_a_page_and_figures(tmp_path):
     assert texts[0] == ["question", "It is \\boxed{1}", "1", "1"]
 
 
+def test_an_empty_run_costs_itself_and_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    roots = [tmp_path / "gone", make_run(tmp_path / "one"), tmp_path / "empty"]
+    roots.append(make_run(tmp_path / "two", 2))
+    result = start(*roots, "--no-figures")
+    assert result.exit_code == 0, result.output
+    assert f"Left out: {tmp_path / 'gone'}: no such folder" in result.stderr
+    assert f"Left out: {tmp_path / 'empty'}: nothing to show" in result.stderr
+    data = embedded(tmp_path / "one" / "report.html")
+    assert [run["name"] for run in data["runs"]] == ["one", "two"]
+    result = start(tmp_path / "gone", tmp_path / "empty")
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'gone'}: no such folder" in result.stderr
+    assert f"{tmp_path / 'empty'}: nothing to show" in result.stderr
+
+
 def test_nothing_to_show_is_said(tmp_path):
     result = start(tmp_path)
     assert result.exit_code == 2
