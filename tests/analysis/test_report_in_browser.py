@@ -146,6 +146,30 @@ def test_scores_are_in_a_table_and_how_they_were_measured_by_checkpoint(chromium
         assert "temperature 1.0" in run("document.getElementById('protocol').textContent")
 
 
+@pytest.mark.process
+def test_axes_show_no_shares_and_steps_that_cannot_be(chromium, tmp_path):
+    """Rewards that stay 0, then 1, and just below; and a run that has only validated, at step 0."""
+    rewards = {"zero": [0.0] * 3, "one": [1.0] * 3, "most": [0.5, 0.9, 0.96], "first": [0.25]}
+    for name, values in rewards.items():
+        write_jsonl(
+            tmp_path / name / "logs" / "ppo.jsonl",
+            [{"step": i, "data": {"ovr/reward/all": value}} for i, value in enumerate(values)],
+        )
+        assert start(tmp_path / name, "--no-figures").exit_code == 0
+        chromium.window(700, 500)
+        chromium.open(tmp_path / name / "report.html")
+        chromium.wait("document.querySelector('#chart-fig3b_reward circle')")
+        texts = "[...document.querySelectorAll('#chart-fig3b_reward svg text')]"
+        shown = chromium.run(f"{texts}.map((text) => text.textContent)")
+        shares = [float(text.removesuffix(" %")) for text in shown if text.endswith(" %")]
+        steps = [int(text) for text in shown if text.lstrip("-").isdigit()]
+        assert len(shares) > 2, name
+        assert steps, name
+        assert 0 <= min(shares) <= min(values) * 100, name
+        assert max(shares) <= 100, name
+        assert min(steps) == 0, name
+
+
 def evaluated(out, data, text):
     """Two sums, of which 2 answers one."""
     rows = [{"problem": f"What is {i} + 1?", "answer": str(i + 1)} for i in (1, 2)]
