@@ -64,7 +64,8 @@ def score(
 
     ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
 
-    Exit code 0: all rows were graded. 2: some could not be read; they are named. 1: no rows.
+    Exit code 0: all rows were graded. 2: some could not be read; they are named; or no row has
+    a label in --label-field. 1: no rows.
     """
     from rich.console import Console
 
@@ -121,7 +122,8 @@ def score(
     if interrupted:
         errors.print("Interrupted: these are the rows until then.")
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(2 if summary.n_unread else 0)
+    no_label = label_field is not None and not summary.labels and summary.label_error is not None
+    raise typer.Exit(2 if summary.n_unread or no_label else 0)
 
 
 def _print(console: Console, summary: Summary, seconds: float) -> None:
@@ -155,6 +157,13 @@ def _print(console: Console, summary: Summary, seconds: float) -> None:
 
 def _print_labels(console: Console, summary: Summary) -> None:
     labels = summary.labels
+    if summary.label_error is not None:
+        console.print(
+            f"{summary.n_label_errors:,} rows have no label that can be read, such as row "
+            f"{summary.label_error.number}: {_plain(summary.label_error.label_error, 400)}",
+            markup=False,
+            highlight=False,
+        )
     if not labels:
         return
     n_labels = labels.total()
@@ -175,8 +184,8 @@ def _print_labels(console: Console, summary: Summary) -> None:
         )
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, n_chars: int = 120) -> str:
     """What a model wrote, on one line and printable."""
     from ovr_plugin.cli.grade_output import printable
 
-    return printable(" ".join(text.split()))[:120]
+    return printable(" ".join(text.split()))[:n_chars]

@@ -26,6 +26,10 @@ METRICS = (
     *(*LABELS, "exact_match", "acc_score", "is_correct"),
     *("gpt_eval_score", "llm_as_judge_eval", "mmmu_acc"),
 )
+LABEL_WORDS = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "correct", "right"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", "wrong", "incorrect"), False),
+}
 OPTIONS = "ABCDEFGHIJ"
 OPTION_LINE = re.compile(r"^(?:Choices: ?|Options: ?)?\(?([A-J])[.):] +(.+)$", re.MULTILINE)
 NUMBER = re.compile(r"-?(?:inf|[\d.]+(?:e[+-]?\d+)?)")
@@ -190,22 +194,26 @@ def _dataset(file: Path) -> str:
 
 
 def label_of(record: Mapping[str, Any], field: str | None) -> bool | None:
-    """What the record itself says of its correctness; None if nothing, or nothing readable."""
-    names = (field,) if field else LABELS
-    value: Any = next((record[name] for name in names if record.get(name) is not None), None)
-    if isinstance(value, bool | int | float):
-        return value > 0.5
-    if isinstance(value, str):
-        return {
-            "true": True,
-            "1": True,
-            "1.0": True,
-            "yes": True,
-            "correct": True,
-            "false": False,
-            "0": False,
-            "0.0": False,
-            "no": False,
-            "wrong": False,
-        }.get(value.strip().lower())
-    return None
+    """What the record itself says of its correctness; None if it says nothing.
+
+    A number that is a share, as a mean over judges is, says neither right nor wrong.
+
+    Raises:
+        ValueError: what it says cannot be read, or there is no such field.
+    """
+    if field is not None and field not in record:
+        raise ValueError(f"no field {field}; there are {', '.join(map(str, record))}")
+    values = (record.get(name) for name in ((field,) if field else LABELS))
+    value: Any = next((each for each in values if not _is_missing(each)), None)
+    if isinstance(value, bool | int | float) and not 0 < value < 1:
+        return value > 0
+    if isinstance(value, str) and (told := LABEL_WORDS.get(value.strip().lower())) is not None:
+        return told
+    if value is None:
+        return None
+    raise ValueError(f"neither right nor wrong: {str(value)[:CELL_CHARS]}")
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is nothing: null, or what tables have for it, NaN or an empty text."""
+    return value is None or value == "" or (isinstance(value, float) and value != value)
