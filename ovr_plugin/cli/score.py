@@ -64,8 +64,8 @@ def score(
 
     ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
 
-    Exit code 0: all rows were graded. 2: some could not be read; they are named; or no row has
-    a label in --label-field. 1: no rows.
+    Exit code 0: all rows were graded. 2: some rows or files could not be read; they are named; or
+    no row has a label in --label-field. 1: no rows.
     """
     from rich.console import Console
 
@@ -85,6 +85,7 @@ def score(
             write_jsonl(path, [])
     summary, started, interrupted = Summary(), time.monotonic(), False
     waiting: dict[Path, list[Verdict]] = {}
+    broken: list[str] = []  # files of which nothing can be read
 
     def write(path: Path | None, verdict: Verdict | None) -> None:
         """Many lines at a time; the rest when there is no verdict."""
@@ -100,21 +101,27 @@ def score(
         try:
             for file in files:
                 verdicts = regrade(Regrade(file, fields, label_field, settings), processes)
-                for n, verdict in enumerate(verdicts, start=1):
-                    summary.add(verdict)
-                    write(out, verdict)
-                    if verdict.disagrees:
-                        write(disagreements, verdict)
-                    if n % UPDATE_EVERY == 0:
-                        status.update(f"grading {file.name}: {n:,} rows")
+                try:
+                    for n, verdict in enumerate(verdicts, start=1):
+                        summary.add(verdict)
+                        write(out, verdict)
+                        if verdict.disagrees:
+                            write(disagreements, verdict)
+                        if n % UPDATE_EVERY == 0:
+                            status.update(f"grading {file.name}: {n:,} rows")
+                except ValueError as error:
+                    broken.append(str(error))
         except KeyboardInterrupt:
             interrupted = True
-        except (OSError, ValueError, RuntimeError) as error:
-            errors.print("[bold red]Not graded:[/bold red]", end=" ")
-            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        except (OSError, RuntimeError) as error:
+            _print_broken(errors, str(error))
             raise typer.Exit(1) from None
     write(out, None)
     write(disagreements, None)
+    for why in broken:
+        _print_broken(errors, why)
+    if broken and not summary.n_rows and not summary.n_unread:
+        raise typer.Exit(1)
     if not summary.n_rows and not summary.n_unread and not interrupted:
         errors.print(f"[bold red]Not graded:[/bold red] no rows in {', '.join(map(str, files))}")
         raise typer.Exit(1)
@@ -123,7 +130,12 @@ def score(
         errors.print("Interrupted: these are the rows until then.")
         raise typer.Exit(INTERRUPTED)
     no_label = label_field is not None and not summary.labels and summary.label_error is not None
-    raise typer.Exit(2 if summary.n_unread or no_label else 0)
+    raise typer.Exit(2 if summary.n_unread or broken or no_label else 0)
+
+
+def _print_broken(errors: Console, why: str) -> None:
+    errors.print("[bold red]Not graded:[/bold red]", end=" ")
+    errors.print(why, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, summary: Summary, seconds: float) -> None:
