@@ -127,7 +127,9 @@ def _samples(
 ) -> Sequence[dict[str, Any] | ValueError]:
     """What one row holds: several responses, where a kit sampled several."""
     try:
-        return [record] if isinstance(record, ValueError) else imported(record, how.file)
+        if isinstance(record, ValueError):
+            return [record]
+        return imported(record, how.file, how.fields.response)
     except ValueError as error:
         return [error]
 
@@ -194,6 +196,8 @@ def _begun(
         if isinstance(record, ValueError):
             raise record
         row = how.fields.read(record)
+        if not row.response and how.fields.lacks_response(record):
+            raise ValueError("the response is missing")
     except ValueError as error:
         unread = Verdict(number, error=str(error))
         return lambda: unread

@@ -151,6 +151,13 @@ def test_a_label_field_that_no_row_has_is_an_error_after_grading(tmp_path):
     assert "2 rows have no label that can be read" in " ".join(ran.output.split())
 
 
+def test_a_response_that_is_missing_is_no_answer_that_is_empty(tmp_path):
+    rows = [{"response": None, "reference": "1"}, {"response": "", "reference": "1"}]
+    missing, empty = regrade(Regrade(write_lines(tmp_path / "a.jsonl", rows)))
+    assert (missing.error, missing.outcome) == ("the response is missing", "")
+    assert (empty.error, empty.outcome) == ("", "no_answer")
+
+
 def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
