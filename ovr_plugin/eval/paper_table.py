@@ -103,7 +103,8 @@ def notes(results: Sequence[dict[str, Any]]) -> list[str]:
     """What a reader has to know beside the numbers."""
     found = [
         f"The paper's scores are those of {TABLES}; it does not say whether they are greedy or "
-        "averages of samples. Ours are averages of the samples named (avg@k)."
+        "averages of samples. Ours are averages of the samples named (avg@k); their intervals are "
+        "bootstraps over questions, or Wilson's where all are right or all wrong."
     ]
     found += [f"* {result['title']}: {result['note']}" for result in results if result["note"]]
     found += [f"{result['title']}: {told}" for result in results if (told := incomplete(result))]

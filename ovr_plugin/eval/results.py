@@ -29,7 +29,9 @@ def result(
     by_item: dict[str, list[Graded]] = defaultdict(list)
     for each in sorted(graded, key=lambda g: (g.item.id, g.sample)):
         by_item[each.item.id].append(each)
-    metrics = bootstrap(_runs(benchmark.scoring, graded, items, n), benchmark.scoring.derived, seed)
+    scoring = benchmark.scoring
+    runs = _runs(scoring, graded, items, n)
+    metrics = bootstrap(runs, scoring.derived, seed, points=scoring.points)
     headline = metrics.get(benchmark.scoring.headline)
     return {
         "benchmark": benchmark.name,
