@@ -15,7 +15,7 @@ import os
 import tempfile
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, islice, zip_longest
 from pathlib import Path
@@ -377,11 +377,12 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def read_jsonl(path: str | Path) -> Iterator[Any]:
+def read_jsonl(path: str | Path, on_broken: Callable[[int], None] | None = None) -> Iterator[Any]:
     """Yield the records of a JSON Lines file; blank lines are skipped.
 
     A last line without its newline that is not JSON was cut by a crash: it is left out with a
-    warning that names it. Any other broken line raises ValueError with file and line (from 1).
+    warning that names it. Any other broken line raises ValueError with file and line (from 1), or
+    is left out, and ``on_broken`` gets its number.
     """
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -390,6 +391,9 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except ValueError as error:
+                if line.endswith(b"\n") and on_broken is not None:
+                    on_broken(number)
+                    continue
                 if line.endswith(b"\n"):
                     raise ValueError(f"{path}: line {number} is not JSON: {error}") from error
                 warnings.warn(

@@ -129,10 +129,20 @@ def notes(results: Sequence[dict[str, Any]]) -> list[str]:
     """What a reader has to know beside the numbers."""
     found = [
         f"The paper's scores are those of {TABLES}; it does not say whether they are greedy or "
-        "averages of samples. Ours are averages of the samples named (avg@k)."
+        "averages of samples. Ours are averages of the samples named (avg@k); their intervals are "
+        "bootstraps over questions, or Wilson's where all are right or all wrong."
     ]
     found += [f"* {result['title']}: {result['note']}" for result in results if result["note"]]
+    found += [f"{result['title']}: {told}" for result in results if (told := incomplete(result))]
     return found
+
+
+def incomplete(result: dict[str, Any]) -> str:
+    """Say how many groups have no score as a whole; '' for none."""
+    n_groups = result.get("n_incomplete_groups", 0)
+    if not n_groups:
+        return ""
+    return f"{n_groups:,} groups that are scored as one lack an answer and are left out"
 
 
 def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
