@@ -491,7 +491,7 @@ def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
         ({"sources": [Source("orz", "a"), Source("orz", "b")]}, "given twice: orz"),
         ({"sources": [Source("nothing", "a")]}, "no 'nothing'"),
         ({"sources": [Source("orz", "a", limit=0)]}, "limit: must be at least 1, not 0"),
-        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive, not 0"),
+        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive and finite, not 0"),
         ({"sources": [Source("orz")]}, "root: is missing"),
         ({"sources": [Source()]}, "exactly one of reader, parquet and logic"),
         ({"sources": [Source("orz", "a")], "val_fraction": 1.0}, "val_fraction: must be 0 or"),
