@@ -64,7 +64,7 @@ def test_all_right(data, tmp_path):
     }
     assert all(body["temperature"] == 0.5 for body in server.bodies)
     table = (tmp_path / "out/table.md").read_text()
-    assert "| MATH500 | 67.4 | - | 95.3 | 100.0 | 100.0 to 100.0 | 12 x 2 |" in table
+    assert "| MATH500 | 67.4 | - | 95.3 | 100.0 | 75.8 to 100.0 | 12 x 2 |" in table
     assert "temperature 0.5" in table
     assert "100.0" in ran.output
 
