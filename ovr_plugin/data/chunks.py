@@ -147,7 +147,7 @@ def first_reason(plan: Plan, row: Row) -> tuple[str, str | None]:
         try:
             reason = predicate(row)
         except Exception as error:  # hostile rows meet all steps here: what they raise is data
-            reason = f"the step failed: {name}: {type(error).__name__}: {error_text(error)}"
+            reason = _failed(name, error)
         if reason is not None:
             return name, reason
     return "", None
@@ -165,14 +165,17 @@ def _mark(
     try:
         made, thumbnail = fingerprint(row)
     except Exception as error:  # a picture's file that goes away or is no picture
-        why = f"{type(error).__name__}: {error_text(error)}"
-        return "duplicates", f"the step failed: duplicates: {why}"
+        return "duplicates", _failed("duplicates", error)
     for name in made.dtype.names or ():
         mark[name] = made[name]
     if thumbnail is not None:
         mark["thumbnail"] = len(thumbnails)
         thumbnails.append(thumbnail)
     return "", None
+
+
+def _failed(step: str, error: Exception) -> str:
+    return f"the step failed: {step}: {type(error).__name__}: {error_text(error)}"
 
 
 def _dropped(chunk: Chunk, bad: BadRow, step: str) -> dict[str, Any]:

@@ -43,6 +43,11 @@ def sections(names: Collection[str]) -> list[tuple[str, list[str]]]:
     return [(section, present) for section, present in found if present]
 
 
+def _in_order(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {result["benchmark"]: result for result in results}
+    return [known[name] for _, names in sections(known) for name in names]
+
+
 def _rows_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
     papers = result["paper"]["scores"] or [{"metric": result["headline"]}]
     found = []
@@ -70,12 +75,10 @@ def more_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     pass@k is the chance that one of k samples is right, maj@k that their majority is; both are of
     single questions, whatever the protocol groups.
     """
-    known = {result["benchmark"]: result for result in results}
     return [
-        (known[name]["title"], metric, number(found["value"]), interval(found))
-        for _, names in sections(known)
-        for name in names
-        for metric, found in _more(known[name])
+        (result["title"], metric, number(found["value"]), interval(found))
+        for result in _in_order(results)
+        for metric, found in _more(result)
     ]
 
 
@@ -102,8 +105,7 @@ def interval(estimate: dict[str, Any] | None) -> str:
 
 def measured_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row for each benchmark: what became of its responses, and what they took."""
-    known = {result["benchmark"]: result for result in results}
-    return [_measured(known[name]) for _, names in sections(known) for name in names]
+    return [_measured(result) for result in _in_order(results)]
 
 
 def _measured(result: dict[str, Any]) -> tuple[str, ...]:

@@ -69,12 +69,10 @@ class LengthSchedule:
         Raises:
             ValueError: with every entry that is wrong, not only the first.
         """
-        if isinstance(stages, str) or not isinstance(stages, Sequence):
-            raise ValueError(
-                f"{KEY}: {stages!r} is not a list of [first iteration, tokens], such as "
-                f"[[1,24576],[301,32768]]. {KEY}=null means data.max_response_length throughout."
-            )
         problems = [] if stages else ["it is empty"]
+        if isinstance(stages, str) or not isinstance(stages, Sequence):
+            problems = [f"{stages!r} is not a list of [first iteration, tokens]"]
+            stages = []
         previous = 0
         for number, stage in enumerate(stages, start=1):
             pair = list(stage) if isinstance(stage, Sequence) and not isinstance(stage, str) else []

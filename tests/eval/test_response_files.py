@@ -105,7 +105,7 @@ def test_a_json_document_or_lines_under_its_name(tmp_path):
 
 def test_a_spreadsheet_s_first_sheet_by_its_header(tmp_path):
     """As a kit's pandas writes it; an empty cell is nothing."""
-    book = pytest.importorskip("openpyxl").Workbook()
+    book = pytest.importorskip("openpyxl", reason="of the extra eval").Workbook()
     book.active.append(list(ROWS[1]))
     book.active.append(["B", 12, None])
     book.create_sheet("other").append(["no row"])

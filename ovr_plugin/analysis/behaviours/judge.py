@@ -140,10 +140,12 @@ def judged_counts(
 
 def unread_reply(store: str | Path) -> str | None:
     """The end of the last reply in ``store`` if none of all holds a count."""
-    replies = list(read_results(store))
-    if not replies or any(line["count"] is not None for line in replies):
-        return None
-    return str(replies[-1]["reply"])
+    last = None
+    for line in read_results(store):
+        if line["count"] is not None:
+            return None
+        last = str(line["reply"])
+    return last
 
 
 def combined(votes: Array) -> float:
