@@ -1,22 +1,35 @@
 """The folder of one run: where each thing lies, and one ``metrics.jsonl`` over stages and restarts.
 
-Each start of a trainer logs into a file of its own under ``logs/``, and ``metrics.jsonl`` is made
-anew from all of them. A step logged twice (done again after a crash) counts as it was logged last.
+Each start of a trainer logs into a file of its own under ``logs/``, or all into one that is
+appended to, and ``metrics.jsonl`` is made anew from all of them. A step logged twice (done again
+after a crash) counts as it was logged last.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ovr_plugin.checkpoint.resume import tracked_step
 
 STAGES = ("cold_start", "ppo")
+# How the names of a stage's logs begin, and the names of what only its trainer logs.
+NAMES = {"cold_start": ("cold_start", "sft"), "ppo": ("ppo",)}
+METRICS = {"cold_start": ("train/loss",), "ppo": ("actor/", "critic/")}
+N_TELLING = 100  # records of a log that are looked at for these
+RECORD = re.compile(rb'(?=\{"step":)')  # where a record of veRL's file logger begins
+MAX_NAMED = 5  # lines in a warning
+
+Record = TypeVar("Record", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
@@ -112,15 +125,74 @@ class RunFolder:
 
     def starts(self, stage: str) -> list[Path]:
         """The metrics files of every start of ``stage``'s trainer, in order."""
-        return sorted(self.logs.glob(f"{stage}_*.jsonl"))
+        return [path for path in self.metrics_files() if stage_of(path) == stage]
+
+    def metrics_files(self) -> list[Path]:
+        """Whatever may be a log of metrics, in order."""
+        return sorted(self.logs.glob("*.jsonl"))
+
+
+def stage_of(path: Path) -> str | None:
+    """The stage that a log of metrics is of, by its name or else by its metrics; None: unknown."""
+    for stage, beginnings in NAMES.items():
+        if path.name.lower().startswith(beginnings):
+            return stage
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torn lines: said by whoever reads all
+            for _, metrics in islice(read_metrics(path), N_TELLING):
+                for stage, beginnings in METRICS.items():
+                    if any(name.startswith(beginnings) for name in metrics):
+                        return stage
+    except OSError:
+        pass
+    return None
 
 
 def read_metrics(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (step, metrics) of a log of veRL's file logger (utils/tracking.py)."""
-    from ovr_plugin.data.files import read_jsonl  # imports pyarrow, which `ovr doctor` may lack
+    """Yield (step, metrics) of a log of veRL's file logger (utils/tracking.py).
 
-    for line in read_jsonl(path):
-        yield line["step"], line["data"]
+    Lines that are torn or hold something else are left out, with one warning that names them.
+    """
+    return _records(path, lambda record: (int(record["step"]), dict(record["data"])))
+
+
+def read_merged(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Yield (stage, step, metrics) of a ``metrics.jsonl``; lines are left out as there."""
+    return _records(path, lambda record: (_stage(record), int(record["step"]), dict(record)))
+
+
+def _stage(record: dict[str, Any]) -> str:
+    return STAGES[STAGES.index(record["stage"])]
+
+
+def _records(path: Path, parse: Callable[[Any], Record]) -> Iterator[Record]:
+    left_out = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            # A kill tears the last line; the next start goes on behind it, on the same line.
+            parts = [_parsed(line, parse)]
+            if None in parts:
+                parts = [_parsed(part, parse) for part in RECORD.split(line) if part]
+            if None in parts:
+                left_out.append(number)
+            yield from (part for part in parts if part is not None)
+    if left_out:
+        shown = ", ".join(map(str, left_out[:MAX_NAMED]))
+        more = f" and {len(left_out) - MAX_NAMED} more" if len(left_out) > MAX_NAMED else ""
+        are = "line {} is" if len(left_out) == 1 else "lines {} are"
+        warnings.warn(
+            f"{path}: {are.format(shown + more)} torn or no metrics; left out", stacklevel=2
+        )
+
+
+def _parsed(line: bytes, parse: Callable[[Any], Record]) -> Record | None:
+    try:
+        return parse(json.loads(line))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
 
 
 def _hold(folder: int, root: Path) -> None:

@@ -6,14 +6,16 @@
 #       trainer.default_local_dir=/shared/cold_start
 #
 # Several nodes need in the environment NNODES and HEAD, the address of one of them (slurm.sh sets
-# both). Also: RECIPE (sft_7b), GPUS_PER_NODE (8), PORT (29500), METRICS.
+# both). RUN (here) is the run's folder for `ovr report`: logs/ goes there. Also: RECIPE (sft_7b),
+# GPUS_PER_NODE (8), PORT (29500), METRICS (a file that is appended to).
 set -euo pipefail
 
 RECIPE=${RECIPE:-sft_7b}
+RUN=${RUN:-.}
 NNODES=${NNODES:-1}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 PORT=${PORT:-29500}
-VERL_FILE_LOGGER_PATH=$(realpath -m "${METRICS:-logs/$RECIPE.jsonl}")
+VERL_FILE_LOGGER_PATH=$(realpath -m "${METRICS:-$RUN/logs/$RECIPE.jsonl}")
 export VERL_FILE_LOGGER_PATH
 
 if ((NNODES == 1)); then

@@ -7,19 +7,23 @@
 #
 # One node needs nothing else. Several need in the environment NNODES, NODE_RANK (0 on the head) and
 # HEAD (its address), all of which slurm.sh sets; paths absolute and seen by all nodes.
+# RUN (here; another one for each run) is the folder that `ovr report` reads: logs/, rollouts/ and
+# validations/ go there.
 # Also: RECIPE (ppo_7b), PORT (6379), METRICS (a file that is appended to), WAIT_S.
 set -euo pipefail
 
 RECIPE=${RECIPE:-ppo_7b}
+RUN=$(realpath -m "${RUN:-.}")
 NNODES=${NNODES:-1}
 PORT=${PORT:-6379}
 WAIT_S=${WAIT_S:-600} # for the nodes to find each other
-METRICS=$(realpath -m "${METRICS:-logs/$RECIPE.jsonl}")
+METRICS=$(realpath -m "${METRICS:-$RUN/logs/$RECIPE.jsonl}")
 
 train() {
     # The trainer's process may be on any node, so what it reads goes by Ray and not by this shell.
     VERL_FILE_LOGGER_PATH=$METRICS python -m verl.trainer.main_ppo "+ovr=$RECIPE" \
-        "trainer.nnodes=$NNODES" \
+        "trainer.nnodes=$NNODES" "trainer.rollout_data_dir='$RUN/rollouts'" \
+        "trainer.validation_data_dir='$RUN/validations'" \
         "+ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH='$METRICS'" "$@"
 }
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 JUDGE, MORE = "The judge", "What is measured"
 IN_A_RUN = ("rollouts", "eval")  # folders of a run that hold responses
 SHOWN_CHECKPOINTS = 8  # on the console; the files hold all
+SHOWN_PROBLEMS = 10
 
 
 def behaviours(
@@ -82,7 +83,8 @@ def behaviours(
     ovr behaviours runs/x/eval/*/mathvision_mini/graded.jsonl --judge MODEL --endpoint URL
 
     Replies of judges are kept: the same command goes on where it stopped, and asks nothing twice.
-    Exit code 1 if the judge cannot be reached; what it said until then is kept.
+    Exit code 1 if the judge cannot be reached: what it said until then counts. 2 if rows could not
+    be read, requests failed, or no reply of the judge could be understood.
     """
     from rich.console import Console
 
@@ -100,23 +102,30 @@ def behaviours(
         if judge:
             asking = _Asking(judge, endpoint or [], votes, temperature, max_tokens)
             asking.how = {"concurrency": concurrency, "timeout_s": timeout, "n_tries": tries}
-        groups = by_checkpoint(read_responses(files), limit)
+        problems: list[str] = []
+        groups = by_checkpoint(read_responses(files, problems.append), limit)
         if not groups:
-            raise ValueError(f"no responses in {', '.join(map(str, files))}")
-        records = _study(groups, measured, asking, folder, resamples, console)
+            found = "".join(f"\n  {problem}" for problem in problems[:SHOWN_PROBLEMS])
+            raise ValueError(f"no responses in {', '.join(map(str, files))}{found}")
+        records, missing = _study(groups, measured, asking, folder, resamples, console)
     except (ValueError, OSError) as error:
         errors.print(f"Nothing counted: {error}")
         raise typer.Exit(2) from None
-    except EndpointDown as error:
-        errors.print(
-            f"The judge cannot be reached: {error}\nWhat it said so far is kept in {folder}"
-        )
-        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         errors.print(f"Interrupted; the same command goes on. What was judged is in {folder}")
         raise typer.Exit(130) from None
-    _print(records, measured, bool(judge), console)
+    _print(records, measured, "judge" in records[0], console)
     console.print(f"all numbers: {folder}", markup=False, soft_wrap=True)
+    if problems:
+        errors.print(f"{len(problems)} rows could not be read and are left out:")
+    for problem in problems[:SHOWN_PROBLEMS]:
+        errors.print(f"  {problem}")
+    if missing:
+        errors.print(str(missing))
+    if isinstance(missing, EndpointDown):
+        raise typer.Exit(1)
+    if problems or missing:
+        raise typer.Exit(2)
 
 
 class _Asking:
@@ -168,47 +177,67 @@ def _study(
     folder: Path,
     n_resamples: int,
     console: Console,
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], Exception | None]:
+    """The records, and what is missing in them of the judge."""
     from ovr_plugin.analysis.behaviours import judge as judging
     from ovr_plugin.analysis.behaviours import study
-    from ovr_plugin.data.files import read_jsonl
-    from ovr_plugin.endpoint import EndpointDown
+    from ovr_plugin.endpoint.jobs import read_results
 
     store = folder / study.STORE
-    if asking:
-        everything = [response for group in groups.values() for response in group]
-        n_votes = len(everything) * len(measured) * asking.panel.n_votes * len(asking.urls)
-        with _progress("asking the judge", n_votes, console) as on_progress:
-            done = asyncio.run(
-                judging.ask_judges(
-                    everything, measured, asking.panel, asking.endpoints(), store, on_progress
-                )
-            )
-        if done.n_failed and not done.n_done + done.n_before:
-            failures = read_jsonl(store.with_name(f"{store.name}.failed.jsonl"))
-            raise EndpointDown(
-                f"all of {done.n_failed} requests failed; {next(failures)['reason']}"
-            )
-        if done.n_failed:
-            failed = store.with_name(f"{store.name}.failed.jsonl")
-            console.print(
-                f"{done.n_failed} requests failed and are missing values; see {failed}",
-                markup=False,
-                soft_wrap=True,
-            )
+    missing = _ask(groups, measured, asking, store, console) if asking else None
     records, lines = [], []
+    is_judged = bool(asking) and any(True for _ in read_results(store))
     for checkpoint, responses in groups.items():
         detected = {"keywords": study.keywords_in(responses, measured)}
-        if asking:
+        if asking and is_judged:
             judged, unanimous = judging.judged_counts(responses, measured, asking.panel, store)
             detected["judge"] = judged
         record = study.checkpoint_record(checkpoint, responses, detected, n_resamples, seed=0)
-        if asking:
+        if is_judged:
             record["unanimous"] = unanimous
         records.append(record)
         lines += study.count_records(responses, detected)
-    study.write_study(folder, records, lines, asking.record() if asking else None)
-    return records
+    judges = asking.record() if asking and is_judged else None
+    study.write_study(folder, records, lines, judges)
+    return records, missing
+
+
+def _ask(
+    groups: dict[Any, list[Response]],
+    measured: Sequence[Behaviour],
+    asking: _Asking,
+    store: Path,
+    console: Console,
+) -> Exception | None:
+    """Fill the store of judgements; returns what went wrong, which costs no other number."""
+    from ovr_plugin.analysis.behaviours import judge as judging
+    from ovr_plugin.data.files import read_jsonl
+    from ovr_plugin.endpoint import EndpointDown
+
+    everything = [response for group in groups.values() for response in group]
+    n_votes = len(everything) * len(measured) * asking.panel.n_votes * len(asking.urls)
+    try:
+        with _progress("asking the judge", n_votes, console) as on_progress:
+            asked = (everything, measured, asking.panel, asking.endpoints(), store, on_progress)
+            done = asyncio.run(judging.ask_judges(*asked))
+    except EndpointDown as error:
+        return EndpointDown(
+            f"The judge cannot be asked: {error}\nWhat it said so far is kept in {store}"
+        )
+    failed = store.with_name(f"{store.name}.failed.jsonl")
+    if done.n_failed and not done.n_done + done.n_before:
+        reason = next(read_jsonl(failed))["reason"]
+        return EndpointDown(
+            f"The judge cannot be asked: all of {done.n_failed} requests failed; {reason}"
+        )
+    if done.n_failed:
+        return ValueError(f"{done.n_failed} requests failed and are missing values; see {failed}")
+    reply = judging.unread_reply(store)
+    if reply is None:
+        return None
+    return ValueError(
+        f"no reply of the judge holds a count that could be read; the last one ends: {reply!r}"
+    )
 
 
 @contextmanager

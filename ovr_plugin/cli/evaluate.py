@@ -171,7 +171,7 @@ def _grade(run: Run, console: Console, code: int) -> None:
     from rich.console import Console as StandardOutput
 
     from ovr_plugin.data.files import read_jsonl
-    from ovr_plugin.eval.paper_table import console_tables, notes
+    from ovr_plugin.eval.paper_table import console_tables, incomplete, notes
     from ovr_plugin.eval.run import protocol
 
     with console.status("grading"):
@@ -194,9 +194,10 @@ def _grade(run: Run, console: Console, code: int) -> None:
                 markup=False,
             )
         if found["n_missing"]:
+            groups = f"; {told}" if (told := incomplete(found)) else ""
             failed = run.responses(name).with_name("responses.jsonl.failed.jsonl")
             console.print(
-                f"{name}: {found['n_missing']:,} samples are missing; {failed}",
+                f"{name}: {found['n_missing']:,} samples are missing; {failed}{groups}",
                 highlight=False,
                 markup=False,
             )

@@ -13,7 +13,8 @@ def report(
         list[Path], typer.Argument(help="Run folders: logs/, rollouts/, eval/, behaviours/.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="HTML file; by default report.html in the first run.")
+        Path | None,
+        typer.Option(help="HTML file; by default report.html in the first run that is shown."),
     ] = None,
     figures: Annotated[
         Path | None,
@@ -37,7 +38,8 @@ def report(
 ) -> None:
     """Show a run, finished or not: the paper's figures from its own numbers, and its rollouts.
 
-    The page holds all it needs and can be sent to others. Exit code 2 if there is nothing to show.
+    The page holds all it needs and can be sent to others. A run that has nothing to show is named
+    and left out; exit code 2 if that is all of them.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress
@@ -49,11 +51,17 @@ def report(
     from ovr_plugin.analysis.report.runs import distinct_names, read_run
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    page = out or runs[0] / "report.html"
+    read, empty = [], []
     try:
         with console.status("reading metrics"):
-            names = distinct_names(runs)
-            read = [read_run(root, name) for root, name in zip(runs, names, strict=True)]
+            for root, name in zip(runs, distinct_names(runs), strict=True):
+                try:
+                    read.append(read_run(root, name))
+                except (OSError, ValueError) as error:
+                    empty.append(str(error))
+        if not read:
+            raise FileNotFoundError("\n".join(empty))
+        page = out or read[0].root / "report.html"
         with Progress(
             "reading rollouts", BarColumn(), MofNCompleteColumn(), console=console, transient=True
         ) as bar:
@@ -69,6 +77,8 @@ def report(
     except (OSError, ValueError) as error:
         console.print(f"No report: {error}")
         raise typer.Exit(2) from None
+    for message in empty:
+        console.print(f"Left out: {message}")
     for run in read:
         for note in run.notes:
             console.print(f"{run.name}: {note}")

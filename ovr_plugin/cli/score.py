@@ -64,7 +64,8 @@ def score(
 
     ovr score theirs.jsonl --label-field correct --disagreements differ.jsonl
 
-    Exit code 0: all rows were graded. 2: some could not be read; they are named. 1: no rows.
+    Exit code 0: all rows were graded. 2: some rows or files could not be read; they are named; or
+    no row has a label in --label-field. 1: no rows.
     """
     from rich.console import Console
 
@@ -84,6 +85,7 @@ def score(
             write_jsonl(path, [])
     summary, started, interrupted = Summary(), time.monotonic(), False
     waiting: dict[Path, list[Verdict]] = {}
+    broken: list[str] = []  # files of which nothing can be read
 
     def write(path: Path | None, verdict: Verdict | None) -> None:
         """Many lines at a time; the rest when there is no verdict."""
@@ -99,21 +101,27 @@ def score(
         try:
             for file in files:
                 verdicts = regrade(Regrade(file, fields, label_field, settings), processes)
-                for n, verdict in enumerate(verdicts, start=1):
-                    summary.add(verdict)
-                    write(out, verdict)
-                    if verdict.disagrees:
-                        write(disagreements, verdict)
-                    if n % UPDATE_EVERY == 0:
-                        status.update(f"grading {file.name}: {n:,} rows")
+                try:
+                    for n, verdict in enumerate(verdicts, start=1):
+                        summary.add(verdict)
+                        write(out, verdict)
+                        if verdict.disagrees:
+                            write(disagreements, verdict)
+                        if n % UPDATE_EVERY == 0:
+                            status.update(f"grading {file.name}: {n:,} rows")
+                except ValueError as error:
+                    broken.append(str(error))
         except KeyboardInterrupt:
             interrupted = True
-        except (OSError, ValueError, RuntimeError) as error:
-            errors.print("[bold red]Not graded:[/bold red]", end=" ")
-            errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        except (OSError, RuntimeError) as error:
+            _print_broken(errors, str(error))
             raise typer.Exit(1) from None
     write(out, None)
     write(disagreements, None)
+    for why in broken:
+        _print_broken(errors, why)
+    if broken and not summary.n_rows and not summary.n_unread:
+        raise typer.Exit(1)
     if not summary.n_rows and not summary.n_unread and not interrupted:
         errors.print(f"[bold red]Not graded:[/bold red] no rows in {', '.join(map(str, files))}")
         raise typer.Exit(1)
@@ -121,7 +129,13 @@ def score(
     if interrupted:
         errors.print("Interrupted: these are the rows until then.")
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(2 if summary.n_unread else 0)
+    no_label = label_field is not None and not summary.labels and summary.label_error is not None
+    raise typer.Exit(2 if summary.n_unread or broken or no_label else 0)
+
+
+def _print_broken(errors: Console, why: str) -> None:
+    errors.print("[bold red]Not graded:[/bold red]", end=" ")
+    errors.print(why, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, summary: Summary, seconds: float) -> None:
@@ -155,6 +169,13 @@ def _print(console: Console, summary: Summary, seconds: float) -> None:
 
 def _print_labels(console: Console, summary: Summary) -> None:
     labels = summary.labels
+    if summary.label_error is not None:
+        console.print(
+            f"{summary.n_label_errors:,} rows have no label that can be read, such as row "
+            f"{summary.label_error.number}: {_plain(summary.label_error.label_error, 400)}",
+            markup=False,
+            highlight=False,
+        )
     if not labels:
         return
     n_labels = labels.total()
@@ -175,8 +196,8 @@ def _print_labels(console: Console, summary: Summary) -> None:
         )
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, n_chars: int = 120) -> str:
     """What a model wrote, on one line and printable."""
     from ovr_plugin.cli.grade_output import printable
 
-    return printable(" ".join(text.split()))[:120]
+    return printable(" ".join(text.split()))[:n_chars]

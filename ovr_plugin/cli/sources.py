@@ -52,6 +52,9 @@ def _table(purpose: str, found: dict[str, About]) -> object:
     headings = ("name", "", "modality", "license", "rows", "on the Hub")
     table = Table(*headings, title=purpose, title_justify="left", box=None)
     table.columns[4].justify = "right"
+    for column in table.columns:
+        column.overflow = "fold"
+    table.columns[0].no_wrap = True  # what a user copies
     for name, about in found.items():
         if about.purpose == purpose:
             rows = f"{about.n_rows:,}" if about.n_rows else ""

@@ -22,6 +22,8 @@ from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.strata import Measure, Stratification
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.files import read_jsonl, replacing, save_array, write_jsonl
+from ovr_plugin.data.images import error_text
+from ovr_plugin.data.readers._corpus import file_at
 from ovr_plugin.data.sample import (
     BadRow,
     ColdStartSample,
@@ -145,7 +147,7 @@ def first_reason(plan: Plan, row: Row) -> tuple[str, str | None]:
         try:
             reason = predicate(row)
         except Exception as error:  # hostile rows meet all steps here: what they raise is data
-            reason = f"the step failed: {name}: {type(error).__name__}: {error}"
+            reason = _failed(name, error)
         if reason is not None:
             return name, reason
     return "", None
@@ -163,13 +165,17 @@ def _mark(
     try:
         made, thumbnail = fingerprint(row)
     except Exception as error:  # a picture's file that goes away or is no picture
-        return "duplicates", f"the step failed: duplicates: {type(error).__name__}: {error}"
+        return "duplicates", _failed("duplicates", error)
     for name in made.dtype.names or ():
         mark[name] = made[name]
     if thumbnail is not None:
         mark["thumbnail"] = len(thumbnails)
         thumbnails.append(thumbnail)
     return "", None
+
+
+def _failed(step: str, error: Exception) -> str:
+    return f"the step failed: {step}: {type(error).__name__}: {error_text(error)}"
 
 
 def _dropped(chunk: Chunk, bad: BadRow, step: str) -> dict[str, Any]:
@@ -186,9 +192,9 @@ def place_of(sample_id: str, place: str) -> tuple[str, int | None]:
     """The file and row that an id ``corpus/file#row`` names, under the corpus's ``place``."""
     file, _, row = sample_id.partition("/")[2].rpartition("#")
     number = int(row) if row.isdecimal() else None
-    return (
-        str(Path(place) / file) if place and not place.endswith(".parquet") else place or file
-    ), number
+    if not place or place.endswith(".parquet"):
+        return place or file, number
+    return str(file_at(Path(place), file)), number
 
 
 def _bad_row(sample: Any, place: str, reason: str) -> BadRow:

@@ -8,15 +8,16 @@ and goes on, appending removes the torn line first. Errors name the file and the
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
 import tempfile
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, islice
+from itertools import accumulate, islice, zip_longest
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -162,15 +163,70 @@ def _rows_of(batches: Iterator[pa.RecordBatch], kind: str) -> Iterator[dict[str,
 
 def read_csv(
     path: str | Path, delimiter: str = ",", header: bool = True
-) -> Iterator[dict[str, Any] | list[str]]:
-    """Yield a CSV file's rows, dicts by its header or else lists; ValueError where it is none."""
+) -> Iterator[dict[str, Any] | list[str] | ValueError]:
+    """Yield a CSV file's rows, dicts by its header or else lists.
+
+    A row that cannot be used takes its place as a ValueError, not raised: it has more cells than
+    the header, a quote in a wrong place, or text that is not UTF-8.
+
+    Raises:
+        ValueError: the file, or the rest of it, cannot be read.
+    """
     csv.field_size_limit(MAX_FIELD_CHARS)
-    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+    with Path(path).open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise ValueError("not valid UTF-8: the file is in UTF-16; convert it")
+    with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        rows = _csv_rows(csv.reader(lines, delimiter=delimiter, strict=True))
+        if not header:
+            yield from rows
+            return
+        names = next((row for row in rows if row), [])
+        if isinstance(names, ValueError):
+            raise ValueError(f"not a readable header: {names}")
+        for cells in rows:
+            if isinstance(cells, ValueError):
+                yield cells
+            elif len(cells) > len(names):
+                yield ValueError(f"more cells than the header: {len(cells)}, not {len(names)}")
+            elif cells:
+                yield dict(zip_longest(names, cells))
+
+
+def _csv_rows(reader: Any) -> Iterator[list[str] | ValueError]:
+    """The rows of a strict ``csv.reader``, which goes on in the next line after an error."""
+    while True:
+        first = reader.line_num + 1
         try:
-            reader = csv.DictReader if header else csv.reader
-            yield from reader(lines, delimiter=delimiter)
+            cells = next(reader)
+        except StopIteration:
+            return
         except csv.Error as error:
-            raise ValueError(f"not a readable CSV file: {error}") from error
+            if str(error) == "unexpected end of data":
+                raise ValueError(
+                    "a quote is never closed: it opens in the row that begins in line "
+                    f"{first}; the rest of the file was not read"
+                ) from error
+            last = reader.line_num
+            lines = f"line {first}" if first == last else f"lines {first}-{last}"
+            yield ValueError(f"not a readable CSV row: {lines}: {error}")
+            continue
+        problem = _text_problem(cells)
+        yield ValueError(problem) if problem else cells
+
+
+def _text_problem(cells: list[str]) -> str | None:
+    for place, cell in enumerate(cells):
+        if "\0" in cell:
+            return f"a NUL character in the text: cell {place}"
+        if cell.isascii():
+            continue
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(cell[error.start]) - 0xDC00  # as ``surrogateescape`` writes it
+            return f"not valid UTF-8: byte 0x{byte:02x} in cell {place}"
+    return None
 
 
 def count_rows(paths: Iterable[str | Path]) -> int:
@@ -321,11 +377,12 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
-def read_jsonl(path: str | Path) -> Iterator[Any]:
+def read_jsonl(path: str | Path, on_broken: Callable[[int], None] | None = None) -> Iterator[Any]:
     """Yield the records of a JSON Lines file; blank lines are skipped.
 
     A last line without its newline that is not JSON was cut by a crash: it is left out with a
-    warning that names it. Any other broken line raises ValueError with file and line (from 1).
+    warning that names it. Any other broken line raises ValueError with file and line (from 1), or
+    is left out, and ``on_broken`` gets its number.
     """
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -334,6 +391,9 @@ def read_jsonl(path: str | Path) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except ValueError as error:
+                if line.endswith(b"\n") and on_broken is not None:
+                    on_broken(number)
+                    continue
                 if line.endswith(b"\n"):
                     raise ValueError(f"{path}: line {number} is not JSON: {error}") from error
                 warnings.warn(

@@ -16,6 +16,7 @@ large corpus does not decode it. What is decided of unusual pictures:
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass, fields
 from io import BytesIO
@@ -27,6 +28,8 @@ MAX_ASPECT_RATIO = 200
 # qwen_vl_utils' limits of a picture, where none is set.
 MIN_TOKENS, MAX_TOKENS = 4, 16384
 TOKEN_PIXELS = 28 * 28  # a merged patch of Qwen2.5-VL
+
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def header_problem(image: ImageRef) -> str | None:
                 # A camera's MPO file holds its photograph first, then a preview.
                 n_frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
     except Exception as error:  # a corrupt file can make any decoder raise anything
-        return f"unreadable image: {name}: {error}"
+        return f"unreadable image: {name}: {error_text(error)}"
     if n_frames > 1:
         return f"animated image: {n_frames} frames: {name}"
     if mode.startswith(("I", "F")):
@@ -113,6 +116,11 @@ def header_problem(image: ImageRef) -> str | None:
     if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
         return f"image too elongated: {width} x {height} pixels, over {MAX_ASPECT_RATIO} : 1"
     return None
+
+
+def error_text(error: Exception) -> str:
+    """What an error says, the same in every run: without the addresses of objects."""
+    return ADDRESS.sub("", str(error))
 
 
 def _bomb_warning() -> type[Warning]:
@@ -130,7 +138,7 @@ def decode_problem(image: ImageRef) -> str | None:
         with open_image(image) as opened:
             opened.load()
     except Exception as error:  # as above
-        return f"unreadable image: {image.path or '(bytes)'}: {error}"
+        return f"unreadable image: {image.path or '(bytes)'}: {error_text(error)}"
     return None
 
 

@@ -91,6 +91,8 @@ class Manifest:
             return [f"stage: must be {' or '.join(KINDS)}, not {self.stage!r}"]
         if not self.sources:
             found.append("sources: no source given; name at least one corpus")
+        if self.seed < 0:
+            found.append(f"seed: must not be negative, not {self.seed}")
         if not 0 <= self.val_fraction < 1:
             found.append(f"val_fraction: must be 0 or lie between 0 and 1, not {self.val_fraction}")
         for place, source in zip(places or range(len(self.sources)), self.sources, strict=True):
@@ -175,6 +177,8 @@ class _SourceKeys:
 
 def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:
     keys = read_settings(_Keys, given, "manifest", errors)
+    if keys is None and isinstance(given, Mapping):
+        keys = _Keys(**{"sources": [], **_right_keys(given)})
     if keys is None:
         return None
     sources, places = [], []
@@ -193,6 +197,12 @@ def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:
         # What can be said in spite of them is said too.
         errors += [line for line in manifest.problems(places) if "no source given" not in line]
     return manifest
+
+
+def _right_keys(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest's keys whose types are right: what they hold can be looked at too."""
+    alone = ((key, {"sources": [], key: value}) for key, value in given.items())
+    return {key: one[key] for key, one in alone if read_settings(_Keys, one, "", []) is not None}
 
 
 def _missing_places(manifest: Manifest) -> list[str]:

@@ -14,9 +14,13 @@ INSTRUCTION = r"Please reason step by step, and put your final answer within \bo
 def question_prompt(
     question: str, choices: list[str] | None = None, n_images: int = 0
 ) -> list[Message]:
-    """One user turn; the pictures come first unless the question places them itself."""
-    missing = n_images - question.count(IMAGE_PLACEHOLDER)
-    parts = [IMAGE_PLACEHOLDER * max(missing, 0) + question.strip()]
+    """One user turn; the pictures come first unless the question places any itself.
+
+    Where it places another number than there are, nobody knows which is meant:
+    `ovr_plugin.data.sample.problems` then tells.
+    """
+    is_placed = IMAGE_PLACEHOLDER in question
+    parts = [("" if is_placed else IMAGE_PLACEHOLDER * n_images) + question.strip()]
     if choices:
         parts.append(lettered(choices))
     parts.append(INSTRUCTION)

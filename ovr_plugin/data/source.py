@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,8 +71,11 @@ class Source:
             found.append(".root: is missing; it must be the corpus's folder")
         if self.limit is not None and self.limit < 1:
             found.append(f".limit: must be at least 1, not {self.limit}")
-        if not self.weight > 0:
-            found.append(f".weight: must be positive, not {self.weight}")
+        on_hub = str(self.root).startswith(HUB)
+        if on_hub and not str(self.root).removeprefix(HUB).partition(":")[0].strip():
+            found.append(f".root: {self.root!r} names no data set; it must be hub:ORG/NAME")
+        if not 0 < self.weight < math.inf:
+            found.append(f".weight: must be positive and finite, not {self.weight}")
         if self.logic is not None:
             found += self._logic_problems()
         limits = self.pixel_limits.problem()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,14 +89,36 @@ async def run_jobs(
 def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
     """The lines of a file that `run_jobs` wrote, without its settings.
 
+    A line that is no result (a disk was full, two runs wrote at once) is left out, so that its row
+    is asked again; one warning tells how many there are.
+
     Raises:
         ValueError: it is no such file.
     """
-    lines = read_jsonl(path)
+    broken: list[int] = []
+    lines = read_jsonl(path, broken.append)
     head = next(lines, None)
     if not isinstance(head, dict) or "settings" not in head:
         raise ValueError(f"{path}: the first line does not hold the settings of a run")
-    return lines
+    return _results(path, lines, broken)
+
+
+def _results(
+    path: str | Path, lines: Iterable[Any], broken: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    n_others = 0
+    for line in lines:
+        if isinstance(line, dict) and "id" in line:
+            yield line
+        else:
+            n_others += 1
+    if broken or n_others:
+        where = f", such as line {broken[0]}" if broken else ""
+        warnings.warn(
+            f"{path}: {len(broken) + n_others} lines are no results{where}; they are left out, and "
+            "their rows are asked again",
+            stacklevel=2,
+        )
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

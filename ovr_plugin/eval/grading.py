@@ -43,8 +43,7 @@ def grade_responses(questions: Questions, responses: Path, n: int, out: Path) ->
 
     The lines have what `ovr score` and `ovr behaviours` read: question, response, reference.
     """
-    # Pictures are not needed any more: this fits into memory.
-    items = {item.id: _without_pictures(item) for item in questions.items()}
+    items = {item.id: without_pictures(item) for item in questions.items()}
     wanted = (
         line for line in read_results(responses) if line["item"] in items and line["sample"] < n
     )
@@ -57,7 +56,8 @@ def grade_responses(questions: Questions, responses: Path, n: int, out: Path) ->
     return graded
 
 
-def _without_pictures(item: Item) -> Item:
+def without_pictures(item: Item) -> Item:
+    """The item as scoring needs it: a whole benchmark of these fits into memory."""
     return replace(item, sample=replace(item.sample, images=[]))
 
 

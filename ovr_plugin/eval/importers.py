@@ -2,8 +2,8 @@ r"""Per-sample outputs of evaluation kits in, records that `ovr score` grades ou
 
 Judges and extraction differ between kits, and so do scores: regraded, their responses compare with
 ours. Read are the samples of lmms-eval, the predictions and judged files of VLMEvalKit, the outputs
-of Qwen2.5-Math's evaluation and of MMMU-Pro; ``examples/evaluation/README.md`` has the commands and
-the versions whose formats these are.
+of Qwen2.5-Math's evaluation and of MMMU-Pro, the parquet of veRL's generation;
+``examples/evaluation/README.md`` has the commands and the versions whose formats these are.
 
 A line may hold several samples of one item: each becomes a record. What holds no response (a
 request that failed, log-likelihoods, a text that a spreadsheet cut) raises, and is told by its row.
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.reward.rows import FACTS
+from ovr_plugin.reward.rows import FACTS, RESPONSE_FIELDS
 
 LMMS_EVAL_FILE = re.compile(r"samples_(.+?)(?:_\d{4}-\d\d-\d\dT[\d.-]+)?\.jsonl(?:\.gz)?$")
 LABELS = ("label", "score", "acc", "correct", "hit", "true_false", "match", "if_right")
@@ -26,6 +26,10 @@ METRICS = (
     *(*LABELS, "exact_match", "acc_score", "is_correct"),
     *("gpt_eval_score", "llm_as_judge_eval", "mmmu_acc"),
 )
+LABEL_WORDS = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "correct", "right"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", "wrong", "incorrect"), False),
+}
 OPTIONS = "ABCDEFGHIJ"
 OPTION_LINE = re.compile(r"^(?:Choices: ?|Options: ?)?\(?([A-J])[.):] +(.+)$", re.MULTILINE)
 NUMBER = re.compile(r"-?(?:inf|[\d.]+(?:e[+-]?\d+)?)")
@@ -33,7 +37,9 @@ FAILED = "Failed to obtain answer"  # what VLMEvalKit writes for a response
 CELL_CHARS = 32_767  # the most that a spreadsheet keeps of one
 
 
-def imported(record: dict[str, Any], file: Path) -> list[dict[str, Any]]:
+def imported(
+    record: dict[str, Any], file: Path, response_fields: Sequence[str] = RESPONSE_FIELDS
+) -> list[dict[str, Any]]:
     """The record's samples under our names, if a kit wrote it; else the record as it is.
 
     Raises:
@@ -47,7 +53,39 @@ def imported(record: dict[str, Any], file: Path) -> list[dict[str, Any]]:
         return list(qwen_math(record, file))
     if "pred_indexs" in record and "options" in record:  # MMMU-Pro spells it so
         return [{**record, "choices": _listed(record["options"]), "data_source": file.stem}]
-    return [record]
+    return list(samples_of(record, response_fields))
+
+
+def samples_of(
+    record: dict[str, Any], response_fields: Sequence[str] = RESPONSE_FIELDS
+) -> Iterator[dict[str, Any]]:
+    """The samples of a row whose response is a list of texts; else the row as it is.
+
+    veRL's ``main_generation`` writes ``responses`` beside the columns of its data set. Of labels,
+    one for each sample counts; one for all is no label of any.
+    """
+    names = (*response_fields, "responses") if "response" in response_fields else response_fields
+    name = next((name for name in names if name in record), "")
+    responses = record.get(name)
+    texts = isinstance(responses, list) and all(
+        isinstance(each, str) or (each is None and name == "responses") for each in responses
+    )
+    if not responses or not texts:
+        yield record
+        return
+    labels = {label: record[label] for label in LABELS if label in record}
+    for i, response in enumerate(responses):
+        yield {
+            **{key: value for key, value in record.items() if key != name},
+            name if name in response_fields else "response": response,
+            **{label: _one_of(value, i, len(responses)) for label, value in labels.items()},
+        }
+
+
+def _one_of(value: Any, i: int, n: int) -> Any:
+    if isinstance(value, list):
+        return value[i] if len(value) == n else None
+    return value if n == 1 else None
 
 
 def lmms_eval(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]:
@@ -190,22 +228,26 @@ def _dataset(file: Path) -> str:
 
 
 def label_of(record: Mapping[str, Any], field: str | None) -> bool | None:
-    """What the record itself says of its correctness; None if nothing, or nothing readable."""
-    names = (field,) if field else LABELS
-    value: Any = next((record[name] for name in names if record.get(name) is not None), None)
-    if isinstance(value, bool | int | float):
-        return value > 0.5
-    if isinstance(value, str):
-        return {
-            "true": True,
-            "1": True,
-            "1.0": True,
-            "yes": True,
-            "correct": True,
-            "false": False,
-            "0": False,
-            "0.0": False,
-            "no": False,
-            "wrong": False,
-        }.get(value.strip().lower())
-    return None
+    """What the record itself says of its correctness; None if it says nothing.
+
+    A number that is a share, as a mean over judges is, says neither right nor wrong.
+
+    Raises:
+        ValueError: what it says cannot be read, or there is no such field.
+    """
+    if field is not None and field not in record:
+        raise ValueError(f"no field {field}; there are {', '.join(map(str, record))}")
+    values = (record.get(name) for name in ((field,) if field else LABELS))
+    value: Any = next((each for each in values if not _is_missing(each)), None)
+    if isinstance(value, bool | int | float) and not 0 < value < 1:
+        return value > 0
+    if isinstance(value, str) and (told := LABEL_WORDS.get(value.strip().lower())) is not None:
+        return told
+    if value is None:
+        return None
+    raise ValueError(f"neither right nor wrong: {str(value)[:CELL_CHARS]}")
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is nothing: null, or what tables have for it, NaN or an empty text."""
+    return value is None or value == "" or (isinstance(value, float) and value != value)

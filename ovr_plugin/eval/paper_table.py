@@ -15,6 +15,7 @@ SECTIONS = {"language reasoning": TEXT, "visual reasoning": VISUAL, "perception"
 UNGRADED = ("bad_reference", "timeout", "too_long", "error")
 HEADER = ("benchmark", "Qwen2.5-VL-7B", "cold start", "OVR-7B", "ours", "95 % interval", "samples")
 
+MORE = ("benchmark", "score", "ours", "95 % interval")
 MEASURED = (
     *("benchmark", "responses", "truncated", "no answer", "not graded"),
     *("tokens", "p95", "seconds", "tokens/s"),
@@ -42,12 +43,18 @@ def sections(names: Collection[str]) -> list[tuple[str, list[str]]]:
     return [(section, present) for section, present in found if present]
 
 
+def _in_order(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {result["benchmark"]: result for result in results}
+    return [known[name] for _, names in sections(known) for name in names]
+
+
 def _rows_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
     papers = result["paper"]["scores"] or [{"metric": result["headline"]}]
     found = []
     for paper in papers:
         ours = result["metrics"].get(paper["metric"])
-        title = result["title"] + (f", {paper['metric']}" if len(papers) > 1 else "")
+        is_plain = len(papers) == 1 and paper["metric"] == result["headline"]
+        title = result["title"] + ("" if is_plain else f", {paper['metric']}")
         mark = "*" if result["note"] else ""
         missing = f", {result['n_missing']} missing" if result["n_missing"] else ""
         found.append(
@@ -60,6 +67,28 @@ def _rows_of(result: dict[str, Any]) -> list[tuple[str, ...]]:
             )
         )
     return found
+
+
+def more_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """What the paper has no column for: pass@k and maj@k of all samples, a protocol's other scores.
+
+    pass@k is the chance that one of k samples is right, maj@k that their majority is; both are of
+    single questions, whatever the protocol groups.
+    """
+    return [
+        (result["title"], metric, number(found["value"]), interval(found))
+        for result in _in_order(results)
+        for metric, found in _more(result)
+    ]
+
+
+def _more(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    shown = {paper["metric"] for paper in result["paper"]["scores"]} or {result["headline"]}
+    n = result["n_samples"]
+    of_samples = [f"pass@{n}", f"maj@{n}"] if n > 1 else []
+    per_item = {name: result["per item"][name] for name in of_samples if name in result["per item"]}
+    others = {name: found for name, found in result["metrics"].items() if name not in shown}
+    return [*per_item.items(), *others.items()]
 
 
 def number(value: float | None) -> str:
@@ -76,8 +105,7 @@ def interval(estimate: dict[str, Any] | None) -> str:
 
 def measured_rows(results: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """One row for each benchmark: what became of its responses, and what they took."""
-    known = {result["benchmark"]: result for result in results}
-    return [_measured(known[name]) for _, names in sections(known) for name in names]
+    return [_measured(result) for result in _in_order(results)]
 
 
 def _measured(result: dict[str, Any]) -> tuple[str, ...]:
@@ -103,10 +131,20 @@ def notes(results: Sequence[dict[str, Any]]) -> list[str]:
     """What a reader has to know beside the numbers."""
     found = [
         f"The paper's scores are those of {TABLES}; it does not say whether they are greedy or "
-        "averages of samples. Ours are averages of the samples named (avg@k)."
+        "averages of samples. Ours are averages of the samples named (avg@k); their intervals are "
+        "bootstraps over questions, or Wilson's where all are right or all wrong."
     ]
     found += [f"* {result['title']}: {result['note']}" for result in results if result["note"]]
+    found += [f"{result['title']}: {told}" for result in results if (told := incomplete(result))]
     return found
+
+
+def incomplete(result: dict[str, Any]) -> str:
+    """Say how many groups have no score as a whole; '' for none."""
+    n_groups = result.get("n_incomplete_groups", 0)
+    if not n_groups:
+        return ""
+    return f"{n_groups:,} groups that are scored as one lack an answer and are left out"
 
 
 def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
@@ -114,6 +152,8 @@ def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
     lines = [f"Protocol: {protocol}", "", _line(HEADER), _line(["---"] * len(HEADER))]
     for row in rows(results):
         lines.append(_line([f"*{row[0]}*", *[""] * (len(HEADER) - 1)] if len(row) == 1 else row))
+    if more := more_rows(results):
+        lines += ["", _line(MORE), _line(["---"] * len(MORE)), *map(_line, more)]
     lines += ["", _line(MEASURED), _line(["---"] * len(MEASURED))]
     lines += map(_line, measured_rows(results))
     lines += ["", *(f"- {note}" for note in notes(results))]
@@ -129,10 +169,13 @@ def console_tables(results: Sequence[dict[str, Any]], protocol: str) -> list[Tab
     scores = _table(HEADER, f"Protocol: {protocol}")
     for row in rows(results):
         scores.add_row(*row, style="bold" if len(row) == 1 else None)
+    more = _table(MORE, "More scores; pass@k and maj@k are of k samples of a question")
+    for row in more_rows(results):
+        more.add_row(*row)
     measured = _table(MEASURED, "Responses, with tokens and seconds of one")
     for row in measured_rows(results):
         measured.add_row(*row)
-    return [scores, measured]
+    return [scores, *([more] if more.row_count else []), measured]
 
 
 def _table(header: Sequence[str], title: str) -> Table:
@@ -141,7 +184,7 @@ def _table(header: Sequence[str], title: str) -> Table:
     # All columns fit 80 characters.
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for column in header:
-        if column == "benchmark":
+        if column in ("benchmark", "score"):
             table.add_column(column, overflow="fold")
         else:
             table.add_column(column, justify="right", no_wrap=True)

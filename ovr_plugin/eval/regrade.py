@@ -62,6 +62,7 @@ class Verdict:
     outcome: str = ""
     score: float = 0.0
     label: bool | None = None
+    label_error: str = ""  # why a label that is there, or was named, cannot be read
     answer: str = ""
     reference: str = ""
     reason: str = ""
@@ -126,7 +127,9 @@ def _samples(
 ) -> Sequence[dict[str, Any] | ValueError]:
     """What one row holds: several responses, where a kit sampled several."""
     try:
-        return [record] if isinstance(record, ValueError) else imported(record, how.file)
+        if isinstance(record, ValueError):
+            return [record]
+        return imported(record, how.file, how.fields.response)
     except ValueError as error:
         return [error]
 
@@ -192,10 +195,17 @@ def _begun(
     try:
         if isinstance(record, ValueError):
             raise record
-        row, label = how.fields.read(record), label_of(record, how.label_field)
+        row = how.fields.read(record)
+        if not row.response and how.fields.lacks_response(record):
+            raise ValueError("the response is missing")
     except ValueError as error:
         unread = Verdict(number, error=str(error))
         return lambda: unread
+    label, label_error = None, ""
+    try:
+        label = label_of(record, how.label_field)
+    except ValueError as error:
+        label_error = str(error)[:MAX_PRED_CHARS]
     finish = grade_soon(
         row.response,
         row.reference,
@@ -208,10 +218,16 @@ def _begun(
 
     def verdict() -> Verdict:
         graded = finish()
-        answer = graded.extracted[:MAX_PRED_CHARS]
-        outcome = graded.outcome.value
         return Verdict(
-            number, source, outcome, graded.score, label, answer, reference, graded.reason
+            number,
+            source,
+            graded.outcome.value,
+            graded.score,
+            label,
+            label_error,
+            graded.extracted[:MAX_PRED_CHARS],
+            reference,
+            graded.reason,
         )
 
     return verdict
@@ -223,6 +239,8 @@ class Summary:
 
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
     labels: Counter[tuple[bool, bool]] = field(default_factory=Counter)  # (label, ours)
+    n_label_errors: int = 0
+    label_error: Verdict | None = None  # the first
     n_unread: int = 0
     unread: list[Verdict] = field(default_factory=list)
     disagreements: list[Verdict] = field(default_factory=list)
@@ -238,6 +256,9 @@ class Summary:
         self.outcomes[verdict.source][verdict.outcome] += 1
         if verdict.label is not None:
             self.labels[verdict.label, verdict.score == 1.0] += 1
+        if verdict.label_error:
+            self.n_label_errors += 1
+            self.label_error = self.label_error or verdict
         if verdict.disagrees and len(self.disagreements) < n_kept:
             self.disagreements.append(verdict)
 

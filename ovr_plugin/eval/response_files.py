@@ -1,7 +1,8 @@
 """A file of responses in, its rows with their numbers out, whatever it is written in.
 
 JSON Lines (packed too: ``.gz``), or by its ending ``.parquet``, ``.tsv``, ``.csv``, ``.xlsx`` or
-``.json``. Only a JSON document is read whole. A row that cannot be read is an item like any other.
+``.json``. Only a JSON document is read whole. A row that cannot be read is an item like any other;
+so is the rest of a file that breaks off.
 """
 
 from __future__ import annotations
@@ -23,9 +24,20 @@ def read_records(file: Path) -> Iterator[Record]:
     """Yield each row's number, from 1, and the row, or what is wrong with it.
 
     Raises:
-        ValueError: the file, or the rest of it, cannot be read.
+        ValueError: none of the file can be read.
         OSError: it cannot be opened.
     """
+    number = 0
+    try:
+        for number, row in _records(file):
+            yield number, row
+    except (OSError, ValueError) as error:
+        if not number:
+            raise
+        yield number + 1, ValueError(f"the file breaks off: {error}")
+
+
+def _records(file: Path) -> Iterator[Record]:
     if file.suffix == ".json" and not _has_lines(file):
         from ovr_plugin.data.files import read_json
 

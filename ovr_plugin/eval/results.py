@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict
 from statistics import fmean, median, quantiles
 from typing import Any
 
 from ovr_plugin.eval.benchmark import TABLES, Benchmark
 from ovr_plugin.eval.grading import RIGHT, Graded, outcomes, votes
-from ovr_plugin.eval.scoring import Parts, Scored
+from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring
 from ovr_plugin.eval.statistics import CONFIDENCE, Estimate, bootstrap, ks, maj_at_k, pass_at_k
 
 
 def result(
-    benchmark: Benchmark, graded: Sequence[Graded], n_items: int, n: int, seed: int = 0
+    benchmark: Benchmark, graded: Sequence[Graded], items: Sequence[Item], n: int, seed: int = 0
 ) -> dict[str, Any]:
     """Return the result of one benchmark as it is written to ``result.json``.
 
     Args:
         benchmark: whose protocol scores.
         graded: the samples that there are.
-        n_items: items asked.
+        items: that were asked.
         n: samples asked of each.
         seed: of the bootstrap and of maj@k.
     """
     by_item: dict[str, list[Graded]] = defaultdict(list)
     for each in sorted(graded, key=lambda g: (g.item.id, g.sample)):
         by_item[each.item.id].append(each)
-    metrics = bootstrap(_runs(benchmark, graded, n), benchmark.scoring.derived, seed)
+    scoring = benchmark.scoring
+    runs = _runs(scoring, graded, items, n)
+    metrics = bootstrap(runs, scoring.derived, seed, points=scoring.points)
     headline = metrics.get(benchmark.scoring.headline)
     return {
         "benchmark": benchmark.name,
@@ -43,9 +45,10 @@ def result(
         "confidence": CONFIDENCE,
         "metrics": {name: asdict(found) for name, found in metrics.items()},
         "per item": {name: asdict(found) for name, found in _per_item(by_item, n, seed).items()},
-        "n_items": n_items,
+        "n_items": len(items),
         "n_samples": n,
-        "n_missing": n_items * n - len(graded),
+        "n_missing": len(items) * n - len(graded),
+        "n_incomplete_groups": _n_incomplete(benchmark.scoring, graded, items, n),
         "rates": _rates(graded),
         "tokens": _spread([each.n_tokens for each in graded if each.n_tokens is not None]),
         "seconds": _spread([each.seconds for each in graded]),
@@ -53,16 +56,35 @@ def result(
     }
 
 
-def _runs(benchmark: Benchmark, graded: Sequence[Graded], n: int) -> list[dict[Hashable, Parts]]:
+def _runs(
+    scoring: Scoring, graded: Sequence[Graded], items: Sequence[Item], n: int
+) -> list[dict[Hashable, Parts]]:
     """Each sample index as a run of its own: unit -> parts."""
-    unit = benchmark.scoring.unit
     runs: list[dict[Hashable, list[Scored]]] = [defaultdict(list) for _ in range(n)]
     for each in graded:
         scored = Scored(each.item, each.score, each.grade.extracted)
-        runs[each.sample][unit(each.item)].append(scored)
-    return [
-        {name: benchmark.scoring.parts(answers) for name, answers in run.items()} for run in runs
-    ]
+        runs[each.sample][scoring.unit(each.item)].append(scored)
+    if scoring.groups:
+        for item, sample in _missing(graded, items, n):
+            runs[sample][scoring.unit(item)].append(Scored(item, 0.0, missing=True))
+    return [{name: scoring.parts(answers) for name, answers in run.items()} for run in runs]
+
+
+def _missing(graded: Sequence[Graded], items: Sequence[Item], n: int) -> Iterator[tuple[Item, int]]:
+    """The samples that were asked and never answered."""
+    there = {(each.item.id, each.sample) for each in graded}
+    for item in items:
+        yield from ((item, sample) for sample in range(n) if (item.id, sample) not in there)
+
+
+def _n_incomplete(scoring: Scoring, graded: Sequence[Graded], items: Sequence[Item], n: int) -> int:
+    """The groups, of every run, that have no score as one because an answer is missing."""
+    incomplete = {
+        (sample, place, group(item))
+        for item, sample in _missing(graded, items, n)
+        for place, group in enumerate(scoring.groups)
+    }
+    return len(incomplete)
 
 
 def _per_item(by_item: dict[str, list[Graded]], n: int, seed: int) -> dict[str, Estimate]:

@@ -21,7 +21,7 @@ from typing import Any
 from ovr_plugin.data.files import read_json, replacing, write_json
 from ovr_plugin.endpoint import Endpoint
 from ovr_plugin.endpoint.jobs import Progress, check_settings, read_settings
-from ovr_plugin.eval.grading import grade_responses
+from ovr_plugin.eval.grading import grade_responses, without_pictures
 from ovr_plugin.eval.paper_table import markdown
 from ovr_plugin.eval.responses import Asking, Questions, ask
 from ovr_plugin.eval.results import result
@@ -111,10 +111,10 @@ class Run:
         name = questions.benchmark.name
         responses, n = self.responses(name), self.asking.n
         graded = grade_responses(questions, responses, n, self.out / name / "graded.jsonl")
-        n_items = sum(1 for _ in questions.items())
+        items = [without_pictures(item) for item in questions.items()]
         bad = questions.bad_rows()
         found = {
-            **result(questions.benchmark, graded, n_items, n),
+            **result(questions.benchmark, graded, items, n),
             "settings": {**read_settings(responses), "n": n, "limit": questions.limit},
             "bad rows": {
                 "n": len(bad),

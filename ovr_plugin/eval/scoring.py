@@ -42,11 +42,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Scored:
-    """One answer to an item: its score, 1.0 or 0.0, and the answer that was found ('' none)."""
+    """One answer to an item: its score, 1.0 or 0.0, and the answer that was found ('' none).
+
+    One that is ``missing`` was asked and never came: it is neither right nor wrong.
+    """
 
     item: Item
     score: float
     answer: str = ""
+    missing: bool = False
 
 
 def own_unit(item: Item) -> Hashable:
@@ -80,15 +84,30 @@ def add(parts: Parts, metric: str, numerator: float, denominator: float = 1.0) -
     parts[metric] = (before[0] + numerator, before[1] + denominator)
 
 
+def answered(unit: Sequence[Scored]) -> list[Scored]:
+    """The answers that came."""
+    return [scored for scored in unit if not scored.missing]
+
+
+def right_as_one(group: Sequence[Scored]) -> float | None:
+    """1.0 where all are right; None where one is missing: it might have been wrong."""
+    if any(scored.missing for scored in group):
+        return None
+    return min(scored.score for scored in group)
+
+
 def worst_case(unit: Sequence[Scored]) -> Parts:
     """DynaMath: the average over variants, and 1 only where every variant is right."""
-    scores = [scored.score for scored in unit]
-    return {"average": (sum(scores) / len(scores), 1.0), "worst case": (min(scores), 1.0)}
+    scores = [scored.score for scored in answered(unit)]
+    found: Parts = {"average": (sum(scores) / len(scores), 1.0)} if scores else {}
+    worst = right_as_one(unit)
+    return found if worst is None else {**found, "worst case": (worst, 1.0)}
 
 
 def all_right(unit: Sequence[Scored]) -> Parts:
     """MMBench's CircularEval: right only if right under every order of the options."""
-    return {"accuracy": (min(scored.score for scored in unit), 1.0)}
+    right = right_as_one(unit)
+    return {} if right is None else {"accuracy": (right, 1.0)}
 
 
 def yes_no_f1(unit: Sequence[Scored]) -> Parts:
@@ -128,6 +147,8 @@ class Scoring:
         parts: what one unit adds to each metric's numerator and denominator.
         derived: metric -> weights of the metrics it is the sum of.
         points: metrics that are points and not percent.
+        groups: items that agree in one of these are scored as one, so that a group that lacks an
+            answer has no score; `parts` is given the missing answers too.
     """
 
     headline: str = "accuracy"
@@ -135,6 +156,7 @@ class Scoring:
     parts: Callable[[Sequence[Scored]], Parts] = field(default_factory=accuracy)
     derived: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     points: bool = False
+    groups: Sequence[Callable[[Item], Hashable]] = ()
 
     def per_unit(self, answers: Sequence[Scored]) -> list[Parts]:
         """Return each unit's parts, units in the order of their first item."""

@@ -2,7 +2,8 @@
 
 Intervals are percentile bootstraps over units (`ovr_plugin.eval.scoring`): they say how far a score
 would move with other questions of the same kind. Samples of one item stay together, so that more
-samples narrow an interval only as far as they should.
+samples narrow an interval only as far as they should. Where all are right, or all wrong, no
+resample differs, which says nothing: there the interval is Wilson's, of a trial for each unit.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb
+from math import comb, sqrt
 from random import Random
 
 import numpy as np
@@ -19,7 +20,9 @@ import numpy as np
 from ovr_plugin.eval.scoring import Parts
 
 CONFIDENCE = 0.95
+Z = 1.959963984540054  # the normal quantile of CONFIDENCE, two-sided
 N_RESAMPLES = 2000
+WIDTH = 1e-9  # an interval that is narrower has none, but for rounding
 RESAMPLES_AT_ONCE = 100  # bounds the memory: units x this many counts
 MAX_SUBSETS = 256  # of an item's samples, for maj@k
 
@@ -82,6 +85,8 @@ def bootstrap(
     derived: Mapping[str, Mapping[str, float]] | None = None,
     seed: int = 0,
     n_resamples: int = N_RESAMPLES,
+    *,
+    points: bool = False,
 ) -> dict[str, Estimate]:
     """Every metric, averaged over runs, with its interval.
 
@@ -90,22 +95,58 @@ def bootstrap(
         derived: metric -> weights of the metrics it is the sum of.
         seed: of the resampling.
         n_resamples: how often the units are drawn anew.
+        points: derived metrics are points, and may pass 100.
     """
     units = list(dict.fromkeys(unit for run in runs for unit in run))
     metrics = list(dict.fromkeys(name for run in runs for parts in run.values() for name in parts))
     sums = {metric: _Sums.of(metric, runs, units) for metric in metrics}
     drawn = _resampled(sums, len(units), seed, n_resamples) if units else {}
-    values = {metric: found.value() for metric, found in sums.items()}
-    for metric, weights in (derived or {}).items():
-        if set(weights) <= set(values):
-            values[metric] = sum(weight * values[name] for name, weight in weights.items())
-            parts = [weight * drawn[name] for name, weight in weights.items()]
-            drawn[metric] = np.sum(parts, axis=0)
-    return {
-        metric: Estimate(value, *_interval(drawn[metric]))
-        for metric, value in values.items()
-        if np.isfinite(value)
+    found = {
+        metric: _estimate(each.value(), drawn[metric], len(each.places))
+        for metric, each in sums.items()
     }
+    for metric, weights in (derived or {}).items():
+        if set(weights) <= set(found):
+            parts = [weight * drawn[name] for name, weight in weights.items()]
+            whole = _sum(found, weights, None if points else 100.0)
+            interval = _interval(np.sum(parts, axis=0))
+            found[metric] = Estimate(whole.value, *interval) if _has_width(interval) else whole
+    return {metric: each for metric, each in found.items() if np.isfinite(each.value)}
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share of ``n`` independent trials."""
+    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return centre - half if share > 0 else 0.0, centre + half if share < 1 else 1.0
+
+
+def _estimate(value: float, drawn: np.ndarray, n_units: int) -> Estimate:
+    interval = _interval(drawn)
+    if value not in (0.0, 100.0) or _has_width(interval):
+        return Estimate(value, *interval)
+    low, high = wilson(value / 100.0, n_units)
+    return Estimate(value, 100.0 * low, 100.0 * high)
+
+
+def _sum(
+    found: Mapping[str, Estimate], weights: Mapping[str, float], highest: float | None
+) -> Estimate:
+    """The weighted sum with the widest interval that its parts' allow."""
+    value = sum(weight * found[name].value for name, weight in weights.items())
+    low = high = 0.0
+    for name, weight in weights.items():
+        part = found[name]
+        if part.low is None or part.high is None:
+            return Estimate(value)
+        low += weight * part.low
+        high += weight * part.high
+    return Estimate(value, low, high if highest is None else min(high, highest))
+
+
+def _has_width(interval: tuple[float | None, float | None]) -> bool:
+    low, high = interval
+    return low is not None and high is not None and high - low > WIDTH
 
 
 @dataclass(frozen=True)

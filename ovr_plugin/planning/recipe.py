@@ -63,8 +63,8 @@ def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings
     """Compose ``+ovr=recipe`` with overrides of the command line.
 
     Raises:
-        ValueError: the recipe or an override does not exist, and the message is Hydra's; or the
-            recipe is none of PPO, or its length schedule is wrong.
+        ValueError: the recipe or an override does not exist, which Hydra tells; or the recipe is
+            none of PPO, or its length schedule is wrong.
     """
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
@@ -81,10 +81,19 @@ def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings
         with initialize_config_dir(str(folder), version_base=None):
             config = compose("ppo_trainer", overrides=[f"+ovr={recipe}", *overrides])
         if "ovr" not in config:
-            raise ValueError(f"{recipe} is no PPO recipe; plans are of those")
+            raise ValueError(f"{recipe} is no PPO recipe; plans are of those: {_recipes()}")
         return _settings(config)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(str(error).splitlines()[0]) from error
+        message = str(error).splitlines()[0]
+        if f"ovr/{recipe}" in message:
+            message = f"there is no recipe {recipe}; there are {_recipes()}"
+        raise ValueError(message) from error
+
+
+def _recipes() -> str:
+    """Ours; a user's own may lie elsewhere on Hydra's search path."""
+    folder = Path(__file__).parents[1] / "config" / "ovr"
+    return ", ".join(sorted(path.stem for path in folder.glob("ppo_*.yaml")))
 
 
 def _settings(config: Any) -> RecipeSettings:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from concurrent.futures import Future
 from functools import partial
 from typing import Generic, TypeVar
@@ -107,10 +107,6 @@ class Pool:
             RuntimeError: if the pool is closed or a worker cannot start; the text says why.
         """
         return self.submit(Question(reference, answer, tolerance)).result()
-
-    def check_many(self, questions: Iterable[Question]) -> list[Verdict]:
-        """`check` for many at once: all workers are busy. Verdicts are in the questions' order."""
-        return [future.result() for future in [self.submit(one) for one in questions]]
 
     async def check_async(
         self, reference: str, answer: str, tolerance: Tolerance | None = None

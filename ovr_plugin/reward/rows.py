@@ -65,6 +65,8 @@ class Fields:
         if not (extra is None or isinstance(extra, Mapping)):
             wrong.append(f"{self.extra_info} is a {type(extra).__name__}, not an object")
         source = _get(record, self.data_source)
+        if isinstance(source, int) and not isinstance(source, bool):
+            source = str(source)
         if not (source is None or isinstance(source, str)):
             wrong.append(f"{self.data_source} is a {type(source).__name__}, not a text")
         if wrong:
@@ -72,6 +74,10 @@ class Fields:
         flat = {key: record[key] for key in FACTS if record.get(key) is not None}
         own = {key: value for key, value in (extra or {}).items() if value is not None}
         return Row(response or "", reference, {**flat, **own}, source)
+
+    def lacks_response(self, record: Mapping[str, Any]) -> bool:
+        """Whether the response is null: a trainer's is empty, but a log's was never there."""
+        return _first(record, self.response) is None
 
 
 def read_jsonl(stream: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:

@@ -58,9 +58,7 @@ class LengthSchedule:
         """Nothing, likewise."""
 
     @classmethod
-    def parse(
-        cls, stages: Sequence[Any], max_tokens: int, context: int | None = None
-    ) -> LengthSchedule:
+    def parse(cls, stages: Any, max_tokens: int, context: int | None = None) -> LengthSchedule:
         """Check ``ovr.length_schedule``.
 
         Args:
@@ -72,6 +70,9 @@ class LengthSchedule:
             ValueError: with every entry that is wrong, not only the first.
         """
         problems = [] if stages else ["it is empty"]
+        if isinstance(stages, str) or not isinstance(stages, Sequence):
+            problems = [f"{stages!r} is not a list of [first iteration, tokens]"]
+            stages = []
         previous = 0
         for number, stage in enumerate(stages, start=1):
             pair = list(stage) if isinstance(stage, Sequence) and not isinstance(stage, str) else []

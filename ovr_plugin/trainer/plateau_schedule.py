@@ -9,6 +9,7 @@ least, and a length that falls ends it as well. What was observed is kept in eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -48,7 +49,8 @@ class PlateauSchedule:
         window, min_growth = settings["window"], settings["min_growth"]
         if type(window) is not int or window < 1:
             problems.append(f"window={window!r} must be a number of iterations")
-        if isinstance(min_growth, bool) or not isinstance(min_growth, int | float):
+        is_number = isinstance(min_growth, int | float) and not isinstance(min_growth, bool)
+        if not (is_number and math.isfinite(min_growth)):  # with nan no stage would ever end
             problems.append(f"min_growth={min_growth!r} must be a number, as 0.02 for 2 %")
         if sorted(set(lengths)) != list(lengths):
             problems.append(f"the lengths of ovr.length_schedule do not grow: {list(lengths)}")

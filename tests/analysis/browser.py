@@ -65,7 +65,10 @@ class Browser:
         )
 
     def open(self, page: Path) -> None:
-        """Open a report and wait until it says that it is ready, or why not."""
+        """Open a report and wait until it says that it is ready, or why not.
+
+        Its charts are drawn when they come into view, which may be later: `wait` for these.
+        """
         self.call("Page.navigate", url=page.resolve().as_uri())
         self.wait(
             "document.documentElement.dataset.readyMs || document.documentElement.dataset.failed"

@@ -298,10 +298,10 @@ def test_a_judge_counts_once_and_what_it_did_not_say_is_missing(dump):
     with fake_server(judging) as server:
         asked = (dump, "--judge", "tiny", "--endpoint", server.url, *options)
         first = start(*asked)
-        assert first.exit_code == 0, first.output
+        assert first.exit_code == 2, first.output
         assert len(server.bodies) == 3 * 2 * 2
         again = start(*asked)
-        assert again.exit_code == 0
+        assert again.exit_code == 2
         assert len(server.bodies) == 12 + 4, "only the failed requests are asked again"
     assert all(body["temperature"] == 0 for body in server.bodies)
     assert "4 requests failed and are missing values" in first.output
@@ -348,8 +348,10 @@ def test_a_dead_judge_stops_the_run_and_keeps_what_was_said(dump):
         options = ("--judge", "tiny", "--endpoint", server.url, "--concurrency", 1)
         result = start(dump, *options)
     assert result.exit_code == 1
-    assert "The judge cannot be reached" in result.output
+    assert "The judge cannot be asked" in result.output
     assert "OPENAI_API_KEY" in result.output
+    [first, *_] = read_json(dump.parent / "behaviours" / "summary.json")["checkpoints"]
+    assert {"keywords", "judge"} <= first.keys(), "what was counted until then"
     kept = list(read_jsonl(dump.parent / "behaviours" / "judgements.jsonl"))
     assert [line["count"] for line in kept[1:]] == [1]
 
@@ -367,9 +369,9 @@ def test_a_limit_takes_the_same_ones_again_and_of_each_checkpoint(dump, tmp_path
 @pytest.mark.parametrize(
     ("rows", "options", "words"),
     [
-        ([{"response": "x"}, 3, {"prompt": "p"}], (), "record 1: no prompt or question"),
-        ([{"response": "x"}, 3, {"prompt": "p"}], (), "record 2: not an object but int"),
-        ([{"response": "x"}, 3, {"prompt": "p"}], (), "record 3: no response (a text)"),
+        ([{"response": "x"}, 3, {"prompt": "p"}], (), "line 1: no prompt or question"),
+        ([{"response": "x"}, 3, {"prompt": "p"}], (), "line 2: a int, not an object"),
+        ([{"response": "x"}, 3, {"prompt": "p"}], (), "line 3: no response (a text)"),
         ([], (), "no responses in"),
         ([{"prompt": "p", "response": "r"}], ("--behaviour", "x"), "no behaviour named x"),
         ([{"prompt": "p", "response": "r"}], ("--judge", "m"), "give one --endpoint"),
@@ -395,7 +397,29 @@ def test_a_judge_that_answers_nothing_is_no_judge(dump):
         result = start(dump, "--judge", "tiny", "--endpoint", server.url, "--limit", "1")
     assert result.exit_code == 1
     assert "requests failed; refused: 400" in " ".join(result.output.split())
-    assert not (dump.parent / "behaviours" / "summary.json").exists()
+    summary = read_json(dump.parent / "behaviours" / "summary.json")
+    assert summary["judge"] is None
+    assert all("keywords" in each and "judge" not in each for each in summary["checkpoints"])
+
+
+def test_rows_that_cannot_be_read_cost_no_other(tmp_path):
+    """A torn line, no response; veRL's own names will do."""
+    file = tmp_path / "responses.jsonl"
+    good = [json.dumps({"input": "p", "output": "Wait, let me check."})] * 2
+    file.write_text("\n".join([good[0], '{"prompt": "p", "resp', '{"prompt": "p"}', good[1]]))
+    result = start(file)
+    assert result.exit_code == 2
+    assert "2 rows could not be read" in result.output
+    assert "line 2: not JSON" in result.output
+    assert len(list(read_jsonl(tmp_path / "behaviours" / "counts.jsonl"))) == 2
+
+
+def test_a_judge_that_nobody_understands_is_told(dump):
+    with fake_server(lambda body, n_seen: (200, completion("fine"))) as server:
+        result = start(dump, "--judge", "tiny", "--endpoint", server.url)
+    assert result.exit_code == 2
+    assert "no reply of the judge holds a count" in " ".join(result.output.split())
+    assert "'fine'" in result.output
 
 
 def test_what_is_not_there_is_named(tmp_path):

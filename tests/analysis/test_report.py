@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 
+import pytest
 from made_runs import charts, embedded, make_run, rollout, start
 from typer.testing import CliRunner
 
@@ -11,6 +13,7 @@ from ovr_plugin.analysis.report.rollouts import pack_rollouts, sample_rollouts, 
 from ovr_plugin.analysis.report.runs import distinct_names, read_run
 from ovr_plugin.cli import app
 from ovr_plugin.data.files import write_jsonl
+from ovr_plugin.run_folder import RunFolder
 
 
 def test_the_curves_are_what_was_logged(tmp_path):
@@ -59,6 +62,53 @@ def test_broken_files_cost_themselves_and_are_named(tmp_path):
     said = " ".join(run.notes)
     for words in ("ppo_002.jsonl", "3 sampled lines are no rollouts"):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("cold", "ppo"),
+    [
+        ("cold_start.jsonl", "ppo.jsonl"),  # README
+        ("sft_7b.jsonl", "ppo_7b.jsonl"),  # examples/launch
+        ("first.jsonl", "second.jsonl"),  # told by what they hold
+    ],
+)
+def test_logs_are_found_whatever_they_are_called(tmp_path, cold, ppo):
+    root, logs = tmp_path / "run", tmp_path / "run" / "logs"
+    losses = [{"step": step, "data": {"train/loss": 1 / step}} for step in (1, 2)]
+    rewards = [
+        {"step": step, "data": {"ovr/reward/all": step / 4, **({"actor/lr": 1e-6} if step else {})}}
+        for step in (0, 1, 2)
+    ]
+    write_jsonl(logs / cold, losses)
+    write_jsonl(logs / ppo, rewards)
+    write_jsonl(logs / "alien.jsonl", [{"step": 1, "data": {"x": 1}}, {"other": 2}])
+    (logs / "bytes.jsonl").write_bytes(b"\x00\xff\n[1]\n")
+    found, [run] = charts(root)
+    assert found["fig3a_loss"].series[0].y == [1, 1 / 2]
+    assert found["fig3b_reward"].series[0].x == [0, 1, 2]
+    assert sorted(note.split(":")[0] for note in run.notes) == [
+        str(logs / "alien.jsonl"),
+        str(logs / "bytes.jsonl"),
+    ]
+
+
+@pytest.mark.parametrize("kept", ["logs/ppo_001.jsonl", "metrics.jsonl"])
+def test_a_torn_line_within_a_log_costs_itself_and_is_named(tmp_path, kept):
+    root = make_run(tmp_path / "run")
+    if kept == "metrics.jsonl":
+        RunFolder(root).merge_metrics()
+        shutil.rmtree(root / "logs")
+    lines = (root / kept).read_bytes().splitlines(keepends=True)
+    lines[-2] = lines[-2][:-30] + b"\n"  # iteration 3
+    (root / kept).write_bytes(b"".join(lines))
+    result = start(root, "--no-figures")
+    assert result.exit_code == 0, result.output
+    named = f"{root / kept}: line {len(lines) - 1} is torn or no metrics; left out"
+    assert f"run: {named}" in result.stderr
+    data = embedded(root / "report.html")
+    assert data["runs"][0]["notes"] == [named]
+    [reward] = [chart for chart in data["charts"] if chart["id"] == "fig3b_reward"]
+    assert reward["series"][0]["x"] == [1, 2, 4]
 
 
 def test_nan_and_null_are_gaps(tmp_path):
@@ -205,6 +255,22 @@ def test_the_command_leaves_a_page_and_figures(tmp_path):
     assert data["columns"]["run"].count(1) == 12
     texts = embedded(page, "texts-0")
     assert texts[0] == ["question", "It is \\boxed{1}", "1", "1"]
+
+
+def test_an_empty_run_costs_itself_and_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    roots = [tmp_path / "gone", make_run(tmp_path / "one"), tmp_path / "empty"]
+    roots.append(make_run(tmp_path / "two", 2))
+    result = start(*roots, "--no-figures")
+    assert result.exit_code == 0, result.output
+    assert f"Left out: {tmp_path / 'gone'}: no such folder" in result.stderr
+    assert f"Left out: {tmp_path / 'empty'}: nothing to show" in result.stderr
+    data = embedded(tmp_path / "one" / "report.html")
+    assert [run["name"] for run in data["runs"]] == ["one", "two"]
+    result = start(tmp_path / "gone", tmp_path / "empty")
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'gone'}: no such folder" in result.stderr
+    assert f"{tmp_path / 'empty'}: nothing to show" in result.stderr
 
 
 def test_nothing_to_show_is_said(tmp_path):

@@ -81,7 +81,7 @@ def test_the_page_renders_and_hostile_texts_are_only_text(
     assert run("document.title") == "OVR: a<b>&, second"
     assert run("document.getElementById('title').textContent") == "a<b>&, second"
     assert run("document.documentElement.scrollWidth") <= width, "nothing is wider than the window"
-    assert run("document.querySelectorAll('figure path').length") > 0
+    chromium.wait("document.querySelectorAll('figure path').length > 0")
     assert run("document.querySelectorAll('main script, main [onerror]').length") == 0
     for number, text in enumerate(HOSTILE[:3]):
         run(f"choose({number})")
@@ -134,7 +134,7 @@ def test_scores_are_in_a_table_and_how_they_were_measured_by_checkpoint(chromium
         texts = "[...document.querySelectorAll('#scores tbody tr:nth-child(2) td b')]"
         assert run(f"{texts}.map((cell) => cell.textContent)") == ["0.0", "50.0"]
         assert run("document.documentElement.scrollWidth") <= width
-        assert run("document.querySelectorAll('#chart-fig4_math500 circle').length") == 2
+        chromium.wait("document.querySelectorAll('#chart-fig4_math500 circle').length === 2")
         assert run("document.querySelectorAll('#results h2 b, #scores th b').length") == 0
         measured = (
             "[...document.querySelectorAll('#measured tbody td')].map((cell) => cell.textContent)"
@@ -144,6 +144,30 @@ def test_scores_are_in_a_table_and_how_they_were_measured_by_checkpoint(chromium
         run("document.getElementById('checkpoint').dispatchEvent(new Event('input'))")
         assert run(measured)[:3] == ["2", "0.0 %", "100.0 %"], "it had no answer"
         assert "temperature 1.0" in run("document.getElementById('protocol').textContent")
+
+
+@pytest.mark.process
+def test_axes_show_no_shares_and_steps_that_cannot_be(chromium, tmp_path):
+    """Rewards that stay 0, then 1, and just below; and a run that has only validated, at step 0."""
+    rewards = {"zero": [0.0] * 3, "one": [1.0] * 3, "most": [0.5, 0.9, 0.96], "first": [0.25]}
+    for name, values in rewards.items():
+        write_jsonl(
+            tmp_path / name / "logs" / "ppo.jsonl",
+            [{"step": i, "data": {"ovr/reward/all": value}} for i, value in enumerate(values)],
+        )
+        assert start(tmp_path / name, "--no-figures").exit_code == 0
+        chromium.window(700, 500)
+        chromium.open(tmp_path / name / "report.html")
+        chromium.wait("document.querySelector('#chart-fig3b_reward circle')")
+        texts = "[...document.querySelectorAll('#chart-fig3b_reward svg text')]"
+        shown = chromium.run(f"{texts}.map((text) => text.textContent)")
+        shares = [float(text.removesuffix(" %")) for text in shown if text.endswith(" %")]
+        steps = [int(text) for text in shown if text.lstrip("-").isdigit()]
+        assert len(shares) > 2, name
+        assert steps, name
+        assert 0 <= min(shares) <= min(values) * 100, name
+        assert max(shares) <= 100, name
+        assert min(steps) == 0, name
 
 
 def evaluated(out, data, text):
@@ -163,9 +187,9 @@ def test_a_run_can_be_hidden_and_a_curve_too(chromium, hostile_page):
     paths = "document.querySelectorAll('#chart-fig3a_loss path').length"
     chromium.wait(f"{paths} === 2")
     chromium.run("document.querySelector('#runs button').click()")
-    assert chromium.run(paths) == 1
+    chromium.wait(f"{paths} === 1")
     chromium.run("document.querySelector('#chart-fig3a_loss .legend button').click()")
-    assert chromium.run(paths) == 0
+    chromium.wait(f"{paths} === 0")
 
 
 def test_the_browser_is_there_where_it_must_be():

@@ -10,8 +10,8 @@ from ovr_plugin.cli import app
 from ovr_plugin.data.readers import cold_start_reader_names, reader_names, sources
 
 
-def run(*arguments):
-    result = CliRunner().invoke(app, ["sources", *arguments], env={"COLUMNS": "200"})
+def run(*arguments, columns=200):
+    result = CliRunner().invoke(app, ["sources", *arguments], env={"COLUMNS": str(columns)})
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -64,3 +64,18 @@ def test_the_table_names_license_and_size():
     for fact in ("IconQA", "image", "CC BY-NC-SA 4.0", "107,439"):
         assert fact in row
     assert shown.index("training") < shown.index("cold start") < shown.index("evaluation only")
+
+
+def test_names_are_whole_in_a_narrow_terminal():
+    shown = run(columns=80)
+    assert "…" not in shown
+    names, hub, start = [], "", None
+    for line in shown.splitlines():
+        if "on the Hub" in line:
+            start = line.index("on the Hub")
+        elif start is not None:
+            names.append(line[: line.find("  ", 2)].strip())
+            hub += line[start:].strip()
+    assert set(sources()) <= set(names)
+    for name, about in sources().items():
+        assert about.hub in hub, name

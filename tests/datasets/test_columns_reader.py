@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -109,7 +110,11 @@ def test_an_answer_is_a_choice_by_text_letter_or_number(tmp_path, gold, letter):
         ({"task": " ", "gold": "2"}, "empty: 'task'"),
         ({"task": "q", "gold": None}, "empty: 'gold'"),
         ({"task": "q", "gold": float("nan")}, "empty: 'gold'"),
-        ({"task": "q", "gold": [2]}, "neither text nor number: 'gold' is [2]"),
+        ({"task": "q", "gold": [2, 3]}, "neither text nor number: 'gold' is [2, 3]"),
+        ({"task": "q", "gold": []}, "neither text nor number: 'gold' is []"),
+        ({"task": "q", "gold": [[2]]}, "neither text nor number: 'gold' is [2]"),
+        ({"task": "q", "gold": [True]}, "neither text nor number: 'gold' is True"),
+        ({"task": "q", "gold": [None]}, "empty: 'gold'"),
         ({"task": "q", "gold": True}, "neither text nor number: 'gold' is True"),
         ({"task": "q", "gold": "2", "pics": "../x.png"}, "the picture is not there: ../x.png"),
         ({"task": "q", "gold": "2", "pics": "../../x.png"}, "the picture lies outside"),
@@ -150,3 +155,102 @@ def test_wrong_names_stop_at_once(tmp_path, columns, message):
 def test_only_the_own_table_takes_columns():
     with pytest.raises(ValueError, match="orz knows its columns"):
         get_reader("orz", COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        (
+            b'q,a\n0,0\n1,1\n2,2\n"unclosed,3\n4,4\n5,5\n',
+            ["0", "1", "2"],
+            [
+                (
+                    None,
+                    "a quote is never closed: it opens in the row that begins in line 5; "
+                    "the rest of the file was not read",
+                )
+            ],
+        ),
+        (
+            b'q,a\n0,0\n"unclosed,1\n2,2\n"three",3\n4,4\n',
+            ["0", "4"],
+            [(1, "not a readable CSV row: lines 3-5: ',' expected after '\"'")],
+        ),
+        (
+            b"q,a\n0,0\n1,1,000\n2,2\n",
+            ["0", "2"],
+            [(1, "more cells than the header: 3, not 2")],
+        ),
+        (
+            b"q,a\n0,0\ncaf\xe9,1\n2,2\n",
+            ["0", "2"],
+            [(1, "not valid UTF-8: byte 0xe9 in cell 0")],
+        ),
+        (b"q,a\n0,0\none\0,1\n2,2\n", ["0", "2"], [(1, "a NUL character in the text: cell 0")]),
+        (
+            "q,a\n0,0\n".encode("utf-16"),
+            [],
+            [(None, "not valid UTF-8: the file is in UTF-16; convert it")],
+        ),
+        (
+            b"q,caf\xe9\n0,0\n",
+            [],
+            [(None, "not a readable header: not valid UTF-8: byte 0xe9 in cell 1")],
+        ),
+        ("\ufeffq,a\n\ncafé\n\n0,0\n".encode(), ["0"], [(0, "empty: 'a'")]),
+    ],
+    ids=["open", "late", "cells", "latin", "nul", "utf-16", "header", "short"],
+)
+def test_what_is_wrong_with_a_csv_file_is_told_and_the_rest_kept(tmp_path, text, good, bad):
+    (tmp_path / "t.csv").write_bytes(text)
+    found = list(get_reader("columns", {"question": "q", "answer": "a"})(tmp_path))
+    assert [item.ground_truth for item in found if not isinstance(item, BadRow)] == good
+    assert [(item.row, item.reason) for item in found if isinstance(item, BadRow)] == bad
+
+
+DIFFER = "placeholders and images differ: "
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "found"),
+    [
+        ("two pictures", None, []),
+        ("first <image> then <image>", None, []),
+        ("two pictures <image> one place", None, [DIFFER + "1 <image>, 2 images"]),
+        ("<image><image><image>", None, [DIFFER + "3 <image>, 2 images"]),
+        ("Which?", ["<image>", "<image> too"], []),
+        ("Which?", ["<image>", "none"], [DIFFER + "1 <image>, 2 images"]),
+    ],
+)
+def test_pictures_come_first_or_where_the_row_says_all_of_them(corpus, question, options, found):
+    row = {"task": question, "gold": "B" if options else "2", "options": options}
+    write_lines(corpus, [{**row, "pics": ["a.png", "a.png"]}])
+    names = {name: COLUMNS[name] for name in ("question", "answer", "images", "choices")}
+    (sample,) = get_reader("columns", names)(corpus)
+    assert problems(sample) == found
+    in_front = sample.prompt[0]["content"].startswith("<image><image>two")
+    assert in_front == (question == "two pictures")
+
+
+@pytest.mark.parametrize(
+    ("gold", "kind", "truth"),
+    [
+        (Decimal("3.50"), pa.decimal128(5, 2), "3.50"),
+        (Decimal("100"), pa.decimal128(5, 0), "100"),
+        (Decimal("0.0000001"), pa.decimal128(9, 7), "0.0000001"),
+        (["7"], pa.list_(pa.string()), "7"),
+        ([Decimal("-2")], pa.list_(pa.decimal128(3, 0)), "-2"),
+    ],
+)
+def test_any_number_or_a_list_of_one_is_an_answer(tmp_path, gold, kind, truth):
+    table = pa.table({"task": ["How many?"], "gold": pa.array([gold], kind)})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    (sample,) = get_reader("columns", {"question": "task", "answer": "gold"})(tmp_path)
+    assert (sample.ground_truth, sample.answer_type) == (truth, "number")
+
+
+def test_a_list_of_one_number_is_a_choice(tmp_path):
+    write_lines(tmp_path, [{"task": "q", "gold": [1], "options": ["blue", "red"]}])
+    names = {"question": "task", "answer": "gold", "choices": "options"}
+    (sample,) = get_reader("columns", names)(tmp_path)
+    assert sample.ground_truth == "B"

@@ -74,3 +74,37 @@ def test_a_wrong_file(tmp_path, text, message):
     (tmp_path / "m.yaml").write_text(text)
     with pytest.raises(ValueError, match=message):
         load_manifest(tmp_path / "m.yaml")
+
+
+@pytest.mark.parametrize("more", ["", "sed: 1", "val_fraction: x", "5: 1"])
+def test_values_that_no_run_can_use_are_said_with_the_others(tmp_path, more):
+    (tmp_path / "m.yaml").write_text(
+        f"""
+sources:
+- {{reader: orz, root: ., weight: .inf}}
+- {{reader: orz, root: ., name: b, weight: .nan}}
+- {{reader: orz, root: 'hub:', name: c}}
+- {{reader: orz, root: ., name: d, weight: -1}}
+- {{reader: orz, rot: .}}
+- {{reader: orz, root: 'hub: :config', name: e}}
+seed: -1
+filters: {{length: {{max_prompt_chars: 0}}}}
+strata: [{{by: modality, weights: {{text: .nan}}}}]
+{more}
+"""
+    )
+    with pytest.raises(ValueError, match="mistakes") as raised:
+        load_manifest(tmp_path / "m.yaml")
+    for said in (
+        "sources[0].weight: must be positive and finite, not inf",
+        "sources[1].weight: must be positive and finite, not nan",
+        "sources[2].root: 'hub:' names no data set; it must be hub:ORG/NAME",
+        "sources[3].weight: must be positive and finite, not -1",
+        "sources[4]: no setting 'rot'",
+        "sources[5].root: 'hub: :config' names no data set",
+        "seed: must not be negative, not -1",
+        "filters.length.max_prompt_chars: must be at least 1",
+        "strata[0].weights: must be finite and not negative: nan",
+        *(["manifest"] if more else []),
+    ):
+        assert said in str(raised.value), said

@@ -13,6 +13,7 @@ from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
 from ovr_plugin.data.curation.strata import Stratification
 from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
+from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
 from ovr_plugin.data.sample import ColdStartSample, Sample
@@ -78,10 +79,14 @@ def test_rows_know_their_place_and_both_modalities_are_in_both_files(sources, tm
         assert {sample.modality for sample in samples} == {"text", "image"}
 
 
-def test_same_seed_same_bytes_and_another_seed_another_split(sources, tmp_path):
+def test_same_seed_same_bytes_and_another_seed_another_split(sources, make, tmp_path):
+    broken = make("<image>?", images=[ImageRef(data=b"xx")], id="own/x#0")
+    write_parquet(tmp_path / "own.parquet", [broken], Sample)
+    sources = [*sources, Source(parquet=tmp_path / "own.parquet")]
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
         prepare(Manifest(sources, seed=seed, val_fraction=0.3), tmp_path / out)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert b"unreadable image: (bytes)" in contents(tmp_path / "a")["bad_rows.jsonl"]
     ids = {out: {sample.id for sample in read(tmp_path / out, "val")} for out in "ac"}
     assert ids["a"] != ids["c"]
 
@@ -252,6 +257,28 @@ def test_links_to_nothing_and_to_themselves_cost_their_rows_only(make, png, tmp_
     assert [sample.ground_truth for sample in read(tmp_path / "out", "train")] == ["good"]
     reasons = {bad["reason"] for bad in read_jsonl(tmp_path / "out" / "bad_rows.jsonl")}
     assert reasons == {f"the picture is not there: {name}.png" for name in ("loop", "gone")}
+
+
+@pytest.mark.parametrize("location", ["raw", "raw/data/t.jsonl", "raw.zip"])
+def test_the_file_that_a_bad_row_names_is_there(tmp_path, monkeypatch, location):
+    monkeypatch.delenv("OVR_CACHE", raising=False)
+    table = tmp_path / "raw" / "data" / "t.jsonl"
+    table.parent.mkdir(parents=True)
+    given = [("1 + 1?", "2"), ("1 + 1?", "2"), ("A picture <image>?", "3"), ("", "4")]
+    write_jsonl(table, [{"q": question, "a": answer} for question, answer in given])
+    shutil.make_archive(str(tmp_path / "raw"), "zip", tmp_path / "raw")
+    columns = {"question": "q", "answer": "a"}
+    source = Source("columns", tmp_path / location, columns=columns)
+    prepare(Manifest([source], val_fraction=0), tmp_path / "out")
+    bad = list(read_jsonl(tmp_path / "out" / "bad_rows.jsonl"))
+    assert sorted((line["row"], line["step"]) for line in bad) == [
+        (1, "duplicates"),
+        (2, "well_formed"),
+        (3, "reader"),
+    ]
+    for line in bad:
+        row = open(line["file"]).read().splitlines()[line["row"]]
+        assert tuple(json.loads(row).values()) == given[line["row"]]
 
 
 def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
@@ -464,7 +491,7 @@ def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
         ({"sources": [Source("orz", "a"), Source("orz", "b")]}, "given twice: orz"),
         ({"sources": [Source("nothing", "a")]}, "no 'nothing'"),
         ({"sources": [Source("orz", "a", limit=0)]}, "limit: must be at least 1, not 0"),
-        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive, not 0"),
+        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive and finite, not 0"),
         ({"sources": [Source("orz")]}, "root: is missing"),
         ({"sources": [Source()]}, "exactly one of reader, parquet and logic"),
         ({"sources": [Source("orz", "a")], "val_fraction": 1.0}, "val_fraction: must be 0 or"),

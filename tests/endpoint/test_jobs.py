@@ -103,6 +103,26 @@ def test_an_interrupt_stops_it_and_a_torn_line_is_asked_again(tmp_path):
     assert ids(out) == list(range(20))
 
 
+@pytest.mark.parametrize("broken", [b'{"id": "3", "squ', b"\xff\x00", b"12", b'{"square": 9}'])
+def test_a_broken_line_in_the_middle_is_asked_again(tmp_path, broken):
+    out = tmp_path / "out.jsonl"
+    run(range(8), square, out, concurrency=1)
+    lines = out.read_bytes().splitlines()
+    lines[4] = broken  # the settings, 0, 1, 2, and this
+    out.write_bytes(b"\n".join(lines) + b"\n")
+    asked = []
+
+    async def recorded(row):
+        asked.append(row)
+        return await square(row)
+
+    with pytest.warns(UserWarning, match=r"out.jsonl: 1 lines are no results.* asked again"):
+        assert run(range(8), recorded, out) == (7, 1, 0)
+    assert asked == [3]
+    with pytest.warns(UserWarning, match="1 lines are no results"):
+        assert ids(out) == list(range(8))
+
+
 def test_rows_are_drawn_as_they_are_needed(tmp_path):
     drawn, ahead = 0, []
 

@@ -9,6 +9,8 @@ import csv
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_rows import write_tsv
 
@@ -16,6 +18,7 @@ from ovr_plugin.data.files import write_json
 from ovr_plugin.eval.importers import CELL_CHARS, imported
 from ovr_plugin.eval.regrade import Regrade, Verdict, regrade
 from ovr_plugin.reward.policy import Policy
+from ovr_plugin.reward.rows import Fields
 from ovr_plugin.reward.settings import Settings
 
 UNBOXED = Settings(policy=Policy(unboxed=True))
@@ -283,6 +286,35 @@ def test_an_output_of_mmmu_pro_has_its_options_as_text(tmp_path):
     line = {"options": "['red', 'blue']", "answer": "B", "pred_indexs": "A", "if_right": False}
     (found,) = graded(write_lines(tmp_path / "x.jsonl", {**line, "response": "Answer: blue"}))
     assert (found.score, found.label) == (1.0, False)
+
+
+def test_generations_of_verl_hold_n_samples(tmp_path):
+    """`main_generation` puts the samples beside the data set's columns."""
+    row = {
+        "data_source": 7,
+        "prompt": [{"role": "user", "content": "?"}],
+        "reward_model": {"style": "rule", "ground_truth": "12"},
+        "responses": ["\\boxed{12}", "\\boxed{1}", None],
+    }
+    pq.write_table(pa.Table.from_pylist([row, row]), tmp_path / "a.parquet")
+    found = graded(tmp_path / "a.parquet")
+    assert [verdict.number for verdict in found] == [1, 1, 1, 2, 2, 2]
+    assert [verdict.score for verdict in found] == [1, 0, 0] * 2
+    assert [verdict.source for verdict in found[:2]] == ["7", "7"]
+    assert [verdict.error for verdict in found[:3]] == ["", "", "the response is missing"]
+
+
+def test_a_response_that_is_a_list_of_texts_is_its_samples(tmp_path):
+    row = {"response": ["\\boxed{12}", "\\boxed{1}"], "reference": "12"}
+    rows = [row, {**row, "score": [1, 1]}, {**row, "score": 0.5}, {**row, "score": 1}]
+    found = graded(write_lines(tmp_path / "a.jsonl", *rows))
+    assert [verdict.score for verdict in found] == [1, 0] * 4
+    assert [verdict.label for verdict in found] == [None, None, True, True, *[None] * 4]
+    named = write_lines(tmp_path / "c.jsonl", {"mine": row["response"], "reference": "12"})
+    found = list(regrade(Regrade(named, Fields(("mine",)))))
+    assert [verdict.score for verdict in found] == [1, 0]
+    (error,) = graded(write_lines(tmp_path / "b.jsonl", {**row, "response": [["x"]]}))
+    assert "the response is a list" in error.error
 
 
 def test_a_record_of_no_kit_stays_as_it_is():

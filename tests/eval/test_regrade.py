@@ -111,12 +111,51 @@ def test_parquet_and_graded_lines_of_our_own(tmp_path):
         ({"hit": "False"}, False),
         ({"true_false": True}, True),
         ({"acc": None, "correct": "1"}, True),
-        ({"score": "great"}, None),
+        ({"label": float("nan")}, None),  # a missing one in parquet
+        ({"label": float("nan"), "correct": 1.0}, True),
+        ({"label": "", "correct": "incorrect"}, False),
+        ({"label": "Correct"}, True),
+        ({"score": -1}, False),
         ({}, None),
     ],
 )
 def test_labels(record, expected):
     assert label_of(record, None) is expected
+
+
+@pytest.mark.parametrize("value", ["great", 0.5, "0.5", [1]])
+def test_a_label_that_says_neither_right_nor_wrong_is_told(tmp_path, value):
+    right = {"response": r"\boxed{1}", "reference": "1"}
+    rows = [{**right, "score": 1}, {**right, "score": value}, right]
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    verdicts = list(regrade(Regrade(file)))
+    assert [verdict.label for verdict in verdicts] == [True, None, None]
+    assert [bool(verdict.label_error) for verdict in verdicts] == [False, True, False]
+    ran = CliRunner().invoke(app, ["score", str(file)])
+    assert ran.exit_code == 0
+    told = " ".join(ran.output.split())
+    assert "1 labels: 100.00 % agree" in told
+    assert "1 rows have no label that can be read, such as row 2: neither right" in told
+
+
+def test_a_label_field_that_no_row_has_is_an_error_after_grading(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", rows_of(3))
+    ran = CliRunner().invoke(app, ["score", str(file), "--label-field", "nope"])
+    told = " ".join(ran.output.split())
+    assert ran.exit_code == 2
+    assert "3 rows in" in told
+    assert "no field nope; there are response, reference, data_source, label" in told
+    mixed = write_lines(tmp_path / "b.jsonl", [*rows_of(2), {**rows_of(1)[0], "nope": 0}])
+    ran = CliRunner().invoke(app, ["score", str(mixed), "--label-field", "nope"])
+    assert ran.exit_code == 0
+    assert "2 rows have no label that can be read" in " ".join(ran.output.split())
+
+
+def test_a_response_that_is_missing_is_no_answer_that_is_empty(tmp_path):
+    rows = [{"response": None, "reference": "1"}, {"response": "", "reference": "1"}]
+    missing, empty = regrade(Regrade(write_lines(tmp_path / "a.jsonl", rows)))
+    assert (missing.error, missing.outcome) == ("the response is missing", "")
+    assert (empty.error, empty.outcome) == ("", "no_answer")
 
 
 def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):

@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -36,12 +38,57 @@ def test_packed_lines_are_read_as_they_are(packed):
     assert rows_of(packed) == [(1, ROWS[0]), (2, ROWS[1])]
 
 
-@pytest.mark.parametrize("content", [b"no gzip", b""])
-def test_a_damaged_packed_file_is_told(packed, content):
-    packed.write_bytes(packed.read_bytes()[:-20] if not content else content)
-    ran = CliRunner().invoke(app, ["score", str(packed)])
-    assert ran.exit_code == 1
-    assert "the packed file is damaged" in " ".join(ran.output.split())
+def score(*paths: Path) -> tuple[int, str]:
+    ran = CliRunner().invoke(app, ["score", *map(str, paths)])
+    return ran.exit_code, " ".join(ran.output.split())
+
+
+@pytest.fixture
+def whole(tmp_path) -> Path:
+    (tmp_path / "whole.jsonl").write_text('{"response": "\\\\boxed{1}", "reference": "1"}\n')
+    return tmp_path / "whole.jsonl"
+
+
+def test_a_file_of_which_nothing_can_be_read_is_told_and_the_others_go_on(packed, whole):
+    packed.write_bytes(b"no gzip")
+    code, told = score(packed)
+    assert code == 1
+    assert "the packed file is damaged" in told
+    code, told = score(packed, whole)
+    assert code == 2
+    assert "the packed file is damaged" in told
+    assert "1 rows in" in told
+
+
+def test_a_packed_file_that_breaks_off_is_read_up_to_there(packed, whole):
+    with gzip.open(packed, "wt") as lines:
+        for i in range(5000):
+            lines.write(
+                json.dumps({"response": f"{i * 7919} \\boxed{{1}}", "reference": "1"}) + "\n"
+            )
+    packed.write_bytes(packed.read_bytes()[:-2000])
+    *rows, (number, error) = rows_of(packed)
+    assert 1000 < len(rows) == number - 1 < 5000
+    assert [n for n, _ in rows] == list(range(1, number))
+    assert "breaks off" in str(error)
+    code, told = score(packed, whole)
+    assert code == 2
+    assert f"{len(rows) + 1:,} rows in" in told
+    assert f"row {number}: the file breaks off" in told
+
+
+def test_a_parquet_file_that_breaks_is_read_up_to_there(tmp_path):
+    rows = [{"response": f"{i} \\boxed{{1}}", "reference": "1"} for i in range(4000)]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=1000)
+    start = pq.read_metadata(path).row_group(2).column(0).dictionary_page_offset
+    content = bytearray(path.read_bytes())
+    content[start : start + 3000] = b"\xff" * 3000
+    path.write_bytes(content)
+    *read, (number, error) = rows_of(path)
+    assert [row for _, row in read] == rows[: len(read)]
+    assert 1000 <= len(read) == number - 1 <= 2000
+    assert "breaks off" in str(error)
 
 
 def test_a_json_document_or_lines_under_its_name(tmp_path):
@@ -58,7 +105,7 @@ def test_a_json_document_or_lines_under_its_name(tmp_path):
 
 def test_a_spreadsheet_s_first_sheet_by_its_header(tmp_path):
     """As a kit's pandas writes it; an empty cell is nothing."""
-    book = pytest.importorskip("openpyxl").Workbook()
+    book = pytest.importorskip("openpyxl", reason="of the extra eval").Workbook()
     book.active.append(list(ROWS[1]))
     book.active.append(["B", 12, None])
     book.create_sheet("other").append(["no row"])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from ovr_plugin.data.sample import Sample
 from ovr_plugin.eval.benchmarks import all_benchmarks
+from ovr_plugin.eval.grading import Graded
+from ovr_plugin.eval.paper_table import notes
+from ovr_plugin.eval.results import result
 from ovr_plugin.eval.scoring import Item, Scored, Scoring, says
+from ovr_plugin.reward import grade
 
 
 def scored(score: float, reference: str = "1", answer: str = "", **facts) -> Scored:
@@ -139,6 +144,62 @@ def test_mmbench_is_right_only_under_every_rotation():
     scoring = all_benchmarks()["mmbench_en"].scoring
     answers = [scored(1, question="a"), scored(1, question="a"), scored(0, question="b")]
     assert scoring.metrics([*answers, scored(1, question="b")]) == {"accuracy": 50}
+
+
+def missing(answer: Scored) -> Scored:
+    return replace(answer, score=0.0, missing=True)
+
+
+@pytest.mark.parametrize("i", range(10))
+def test_a_group_that_lacks_an_answer_has_no_score_as_one(i):
+    """It may have been wrong: counted by the others alone, a failing endpoint would score more."""
+    scoring = all_benchmarks()["dynamath"].scoring
+    known = [scored(1, question="b"), scored(0, question="c")]
+    answers = [scored(1, question="a", variant=v) for v in range(10)]
+    answers[i] = missing(answers[i])
+    assert scoring.metrics([*answers, *known]) == pytest.approx(
+        {"average": 200 / 3, "worst case": 50}
+    )
+    scoring = all_benchmarks()["mmbench_en"].scoring
+    assert scoring.metrics([*answers, *known]) == {"accuracy": 50}
+    scoring = all_benchmarks()["wemath"].scoring
+    whole, part = wemath("1", False, True, True), wemath("2", True, True, True)
+    part[i % 3] = missing(part[i % 3])
+    assert scoring.metrics(whole + part)["strict"] == scoring.metrics(whole)["strict"] == 50
+    scoring = all_benchmarks()["mme"].scoring
+    half = [*mme("color", 1, 1), missing(*mme("color", 1, 1)), *mme("color", 2, 1, 0)]
+    assert scoring.metrics(half) == {
+        "color, accuracy": pytest.approx(200 / 3),
+        "color, accuracy+": 0,
+    }
+
+
+def test_hallusionbench_counts_figures_and_pairs_only_if_every_answer_came():
+    answers = [hallusion("1", "a", 1), hallusion("1", "b", 1)]
+    answers += [missing(hallusion("2", "a", 0)), hallusion("2", "b", 0)]
+    text = hallusion("0", "b", 1, has_picture=False)
+    found = all_benchmarks()["hallusionbench"].scoring.metrics([*answers, missing(text)])
+    assert found["aAcc"] == pytest.approx(200 / 3)
+    assert found["fAcc"] == 100  # the first alone
+    assert found["qAcc"] == 0  # b alone
+    assert "qAcc, text questions too" not in found
+
+
+def test_a_result_leaves_incomplete_groups_out_and_counts_them():
+    benchmark = all_benchmarks()["dynamath"]
+    items = [scored(1, question=q, variant=v).item for q in "abc" for v in range(3)]
+    right, wrong = grade(r"\boxed{1}", "1"), grade(r"\boxed{2}", "1")
+    graded = [
+        Graded(item, sample, wrong if item.facts["question"] == "b" else right, 1, 0.1)
+        for sample in (0, 1)
+        for item in items
+        if (item.facts["question"], item.facts["variant"]) != ("a", sample)
+        and (item.facts["question"], sample) != ("c", 0)
+    ]
+    found = result(benchmark, graded, items, 2)
+    assert (found["n_missing"], found["n_incomplete_groups"]) == (5, 3)
+    assert found["metrics"]["worst case"]["value"] == pytest.approx((0 + 50) / 2)
+    assert "3 groups that are scored as one lack an answer" in " ".join(notes([found]))
 
 
 def test_mathverse_versions():

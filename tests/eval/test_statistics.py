@@ -90,6 +90,31 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 180 <= hits <= 199
 
 
+@pytest.mark.parametrize(
+    ("n", "high"),
+    [(10, 27.75), (100, 3.70)],  # z^2 / (n + z^2), which Wilson's is for none of n
+)
+def test_all_wrong_and_all_right_leave_doubt(n, high):
+    for run in ([run_of([0.0] * n)], [run_of([0.0] * n)] * 4):
+        wrong = bootstrap(run)["accuracy"]
+        assert (wrong.value, wrong.low) == (0, 0)
+        assert wrong.high == pytest.approx(high, abs=0.01)
+    right = bootstrap([run_of([1.0] * n)])["accuracy"]
+    assert (right.value, right.high) == (100, 100)
+    assert right.low == pytest.approx(100 - high, abs=0.01)
+
+
+def test_a_sum_of_shares_that_are_all_or_nothing_leaves_doubt_too():
+    run = {i: {"x": (1.0, 1.0), "y": (0.0, 1.0)} for i in range(10)}
+    derived = {"mean": {"x": 0.5, "y": 0.5}, "total": {"x": 1.0, "y": 0.5}}
+    found = bootstrap([run], derived)
+    assert found["mean"].value == 50
+    assert found["mean"].high - 50 == pytest.approx(27.75 / 2, abs=0.01)
+    assert 50 - found["mean"].low == pytest.approx(27.75 / 2, abs=0.01)
+    assert (found["total"].value, found["total"].high) == (100, 100)
+    assert bootstrap([run], derived, points=True)["total"].high > 100
+
+
 def test_repeating_the_same_answers_does_not_narrow_an_interval():
     scores = [1.0, 0.0] * 50
     once, often = bootstrap([run_of(scores)]), bootstrap([run_of(scores)] * 16)

@@ -174,7 +174,8 @@ def test_a_judge_that_writes_rubbish_gives_missing_values(evaluated, url):
         *("--behaviour", "backtracking", "--behaviour", "visual_reflection", "--max-tokens", 16),
     ]
     ran = run_ovr(*command)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 2, ran.stderr
+    assert "no reply of the judge holds a count" in ran.stderr
     folder = evaluated.parents[1] / "behaviours"
     judged = read_json(folder / "summary.json")["checkpoints"][0]["judge"]["behaviours"]
     for numbers in judged.values():
@@ -182,7 +183,7 @@ def test_a_judge_that_writes_rubbish_gives_missing_values(evaluated, url):
         assert numbers["emergence_rate"]["value"] is None, "not zero"
     kept = (folder / "judgements.jsonl").read_bytes()
     assert kept.count(b"\n") == 1 + 2 * 6
-    assert run_ovr(*command).returncode == 0
+    assert run_ovr(*command).returncode == 2
     assert (folder / "judgements.jsonl").read_bytes() == kept, "nothing was asked again"
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 
+from ovr_plugin.run_folder import RunFolder, stage_of
+
 FOLDER = Path(__file__).parent.parent.parent / "examples" / "launch"
 PPO = ["actor_rollout_ref.model.path=/shared/cold start", "data.train_files=[a.parquet,b.parquet]"]
 
@@ -76,6 +78,33 @@ def test_ppo_on_one_node_is_one_command(launch, tmp_path):
     variables = config.ray_kwargs.ray_init.runtime_env.env_vars
     assert variables.OVR_RECIPE == "ppo_7b"
     assert variables.VERL_FILE_LOGGER_PATH == f"{tmp_path}/logs/ppo_7b.jsonl"
+
+
+def test_the_report_finds_what_the_scripts_leave(launch, tmp_path):
+    folder = RunFolder(tmp_path / "my run")
+    [call], _ = launch("ppo.sh", *PPO, RUN="my run")
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer", overrides=overrides(call))
+    assert config.trainer.rollout_data_dir == str(folder.rollouts)
+    assert config.trainer.validation_data_dir == str(folder.validations)
+    log = Path(config.ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH)
+    assert (log.parent, stage_of(log)) == (folder.logs, "ppo")
+    other = "trainer.rollout_data_dir=/elsewhere"
+    *_, call = launch("ppo.sh", *PPO, other)[0]
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer", overrides=overrides(call))
+    assert config.trainer.rollout_data_dir == "/elsewhere"
+    assert config.trainer.validation_data_dir == str(tmp_path / "validations")
+
+
+def test_the_log_of_the_cold_start_lies_in_the_runs_folder(launch, tmp_path):
+    torchrun = tmp_path / "bin" / "torchrun"
+    torchrun.write_text(f'#!/bin/bash\necho "$VERL_FILE_LOGGER_PATH" > "{tmp_path}/log"\n')
+    _, done = launch("cold_start.sh", RUN="my run")
+    assert done.returncode == 0, done.stderr
+    log = Path((tmp_path / "log").read_text().strip())
+    assert log.parent == RunFolder(tmp_path / "my run").logs
+    assert stage_of(log) == "cold_start"
 
 
 def test_ppo_on_the_head_waits_for_the_nodes_then_trains(launch):

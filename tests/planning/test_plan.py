@@ -139,7 +139,7 @@ def test_the_command_prints_every_phase_and_tells_by_its_exit_code():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["plan", "ppo_9b"], "Could not find 'ovr/ppo_9b'"),
+        (["plan", "ppo_9b"], "no recipe ppo_9b; there are ppo_3b, ppo_7b"),
         (["plan", "ppo_7b", "no.such.key=1"], "no.such.key"),
         (["plan", "ppo_7b", "no[/x]=1"], "no[/x]=1"),
         (["plan", "sft_7b"], "sft_7b is no PPO recipe"),

@@ -9,7 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from pool_processes import LIGHT, cpu_seconds, is_gone, outcomes, wait_until, workers_of, zygotes_of
+from pool_processes import (
+    LIGHT,
+    check_many,
+    cpu_seconds,
+    is_gone,
+    outcomes,
+    wait_until,
+    workers_of,
+    zygotes_of,
+)
 
 from ovr_plugin.reward import questions
 from ovr_plugin.reward.dispatcher import FOR_WANT_OF_TIME
@@ -72,8 +81,8 @@ def test_many_at_once_keep_their_order_whatever_happens_to_some(impatient_pool: 
     expected = ["correct", "wrong"] * 150
     expected[0], expected[1] = "timeout", "error"
     expected[50], expected[51], expected[52] = "error", "error", "error"
-    assert outcomes(impatient_pool.check_many(asked)) == expected
-    assert impatient_pool.check_many([]) == []
+    assert outcomes(check_many(impatient_pool, asked)) == expected
+    assert check_many(impatient_pool, []) == []
 
 
 def test_event_loops_get_the_same_verdicts(light_pool: Pool) -> None:
@@ -98,7 +107,7 @@ def test_who_gives_up_waiting_takes_the_verdict_from_nobody_else(light_pool: Poo
 
 def test_each_pair_is_asked_once_even_by_many_at_a_time(light_pool: Pool, tmp_path: Path) -> None:
     asked = [Question("1", f"log {tmp_path}")] * 20
-    assert outcomes(light_pool.check_many(asked)) == ["wrong"] * 20
+    assert outcomes(check_many(light_pool, asked)) == ["wrong"] * 20
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(light_pool.check, ["1"] * 20, [f"log {tmp_path}"] * 20))
     assert len(list(tmp_path.iterdir())) == 1
@@ -136,7 +145,7 @@ def test_an_answer_takes_no_longer_than_its_limit(impatient_pool: Pool) -> None:
 def test_waiting_for_a_worker_is_not_counted_as_time() -> None:
     with Pool(1, timeout_s=1, comparer=LIGHT) as one:
         asked = [Question(f"{i}", "sleep 600") for i in range(3)] + [Question("1", "1")]
-        assert outcomes(one.check_many(asked)) == ["timeout"] * 3 + ["correct"]
+        assert outcomes(check_many(one, asked)) == ["timeout"] * 3 + ["correct"]
 
 
 def test_hard_answers_get_their_time_after_easy_ones(light_pool: Pool) -> None:
@@ -158,7 +167,7 @@ def test_hostile_answers_together_take_bounded_time(monkeypatch: pytest.MonkeyPa
     hostile = [Question(f"{i}", "hang") for i in range(20)]
     with Pool(2, timeout_s=3, comparer=LIGHT) as pool:
         asked = [one for i, bad in enumerate(hostile) for one in (bad, Question(f"{i}", f"{i}"))]
-        verdicts = pool.check_many(asked)
+        verdicts = check_many(pool, asked)
         assert outcomes(verdicts[1::2]) == ["correct"] * 20
         late = [verdict for verdict in verdicts[::2] if verdict != FOR_WANT_OF_TIME]
         assert late == [Verdict("timeout", "no verdict within 3 s")] * len(late)

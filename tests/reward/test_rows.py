@@ -22,6 +22,7 @@ def test_the_facts_are_those_that_every_interface_takes():
         ({"response": "r", "reference": None, "gold": 1}, Row("r", None)),  # a bad reference
         ({"response": None, "reference": 5}, Row("", 5)),
         ({"response": "r", "reference": "x", "data_source": "d"}, Row("r", "x", {}, "d")),
+        ({"response": "r", "reference": "x", "data_source": 7}, Row("r", "x", {}, "7")),
         (
             {"response": "r", "reference": "x", "unit": "cm", "extra_info": {"unit": None, "k": 1}},
             Row("r", "x", {"unit": "cm", "k": 1}),
@@ -45,8 +46,8 @@ def test_read_a_record(record, row):
         ({"response": [], "reference": 1}, ["the response is a list"]),
         ({"response": [{"content": []}], "reference": 1}, ["the response is a list"]),
         (
-            {"response": 1, "extra_info": [], "data_source": 1},
-            ["response is a int", "no reference", "extra_info is a list", "data_source is a int"],
+            {"response": 1, "extra_info": [], "data_source": 1.5},
+            ["response is a int", "no reference", "extra_info is a list", "data_source is a float"],
         ),
         ({"response": "r", "reward_model": "x"}, ["reward_model.ground_truth"]),
     ],

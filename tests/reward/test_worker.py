@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from pool_processes import LIGHT, is_gone, outcomes, wait_until, workers_of
+from pool_processes import LIGHT, check_many, is_gone, outcomes, wait_until, workers_of
 
 from ovr_plugin.reward import dispatcher
 from ovr_plugin.reward.pool import ALGEBRA, Pool, Question, Verdict
@@ -61,7 +61,7 @@ def test_what_a_worker_without_memory_still_said_is_asked_again(
     light_pool.check("1", "1")
     monkeypatch.setattr(Lines, "receive", receive_late)
     asked = [Question("1", "eat")] + [Question("1", f"{i}") for i in range(2, 16)]
-    assert outcomes(light_pool.check_many(asked)) == ["error"] + ["wrong"] * 14
+    assert outcomes(check_many(light_pool, asked)) == ["error"] + ["wrong"] * 14
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,16 @@ from typing import Any
 
 import psutil
 import pytest
-from pool_processes import LIGHT, cpu_seconds, is_gone, outcomes, wait_until, workers_of, zygotes_of
+from pool_processes import (
+    LIGHT,
+    check_many,
+    cpu_seconds,
+    is_gone,
+    outcomes,
+    wait_until,
+    workers_of,
+    zygotes_of,
+)
 
 from ovr_plugin.reward import dispatcher
 from ovr_plugin.reward.pool import Pool, Question
@@ -147,7 +156,7 @@ print("ok")
 
 def test_a_closed_pool_leaves_no_process_and_says_so() -> None:
     one = Pool(n_workers=2, comparer=LIGHT)
-    one.check_many([Question("x", f"{i}") for i in range(50)])
+    check_many(one, [Question("x", f"{i}") for i in range(50)])
     workers = workers_of(os.getpid())
     one.close()
     assert zygotes_of(os.getpid()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -104,9 +105,29 @@ def test_many_starts_stay_in_order(run):
 def test_a_torn_last_line_is_left_out_with_a_warning(run):
     path = log(run, "ppo", [(1, {"reward": 0.1}), (2, {"reward": 0.2})])
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.warns(UserWarning, match=r"ppo_001\.jsonl: line 2, the last, is torn"):
+    with pytest.warns(UserWarning, match=r"ppo_001\.jsonl: line 2 is torn"):
         records = run.merge_metrics()
     assert [r["step"] for r in records] == [1]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b""], ids=["its own line", "glued"])
+@pytest.mark.parametrize("n_cut", [1, 4, 25])
+def test_a_start_behind_a_torn_record_loses_only_that(run, newline, n_cut):
+    """One file that is appended to: killed while it wrote step 2, then started again, twice."""
+    path = log(run, "ppo", [(1, {"reward": 0.1}), (2, {"reward": 0.2})])
+    second = log(run, "ppo", [(3, {"reward": 0.3}), (4, {"reward": 0.4})])
+    torn = path.read_bytes().removesuffix(b"\n")
+    path.write_bytes((torn if n_cut == 1 else torn[:-n_cut]) + newline + second.read_bytes() * 2)
+    second.unlink()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        steps = [step for step, _ in read_metrics(path)]
+    said = [str(warning.message) for warning in caught]
+    if n_cut == 1:  # it lacks its newline only
+        assert (steps, said) == ([1, 2, 3, 4, 3, 4], [])
+    else:
+        assert steps == [1, 3, 4, 3, 4]
+        assert said == [f"{path}: line 2 is torn or no metrics; left out"]
 
 
 def test_an_empty_folder_has_no_metrics(run):

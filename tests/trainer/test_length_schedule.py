@@ -31,6 +31,8 @@ def test_the_papers_stages_are_exact_at_their_boundaries(iteration, tokens):
         ([[1, 10], 7], r"entry 2, 7, is not \[first iteration, tokens\]"),
         ([[1, 0]], r"entry 1, \[1, 0\], is not"),
         ([[1, "24k"]], r"entry 1, \[1, '24k'\], is not"),
+        (24576, r"24576 is not a list of \[first iteration, tokens\]"),
+        ("24k", "'24k' is not a list"),
     ],
 )
 def test_bad_schedules_are_refused(stages, message):
@@ -151,6 +153,8 @@ def test_a_checkpoint_of_another_schedule_is_refused():
         ({"length_schedule": STAGES, "length_plateau": 50}, "50 is not {window"),
         ({"length_schedule": STAGES, "length_plateau": {"window": 0}}, "window=0 must be"),
         ({"length_schedule": STAGES, "length_plateau": {"min_growth": "2 %"}}, "min_growth='2 %'"),
+        ({"length_schedule": STAGES, "length_plateau": {"min_growth": float("nan")}}, "growth=nan"),
+        ({"length_schedule": STAGES, "length_plateau": {"min_growth": float("inf")}}, "growth=inf"),
         ({"length_schedule": STAGES, "length_plateau": {"patience": 3}}, "patience is not"),
         (
             {"length_schedule": [[1, 64], [2, 8]], "length_plateau": {}},

@@ -138,6 +138,16 @@ def judged_counts(
     return counts, unanimous
 
 
+def unread_reply(store: str | Path) -> str | None:
+    """The end of the last reply in ``store`` if none of all holds a count."""
+    last = None
+    for line in read_results(store):
+        if line["count"] is not None:
+            return None
+        last = str(line["reply"])
+    return last
+
+
 def combined(votes: Array) -> float:
     """The lower median of the known votes; NaN unless more than half are known."""
     known = np.sort(votes[~np.isnan(votes)])

@@ -1,6 +1,7 @@
 """Files of responses in, `Response` objects by checkpoint out: our rollouts, or any JSON Lines.
 
-A row needs a question (``prompt`` or ``question``, a text or chat messages) and a ``response``. Its
+A row needs a question (``prompt`` or ``question``, a text or chat messages) and a ``response``, or
+veRL's own ``input`` and ``output``; a row without is told and left out, as a torn line is. Its
 checkpoint is its ``stage`` and ``step``, else what its file's name says (``ppo_300.jsonl``,
 ``cold_start.jsonl``, ``base.jsonl``), or, of `ovr eval`, the folder's of the checkpoint
 (``eval/ppo_300/mathvision_mini/graded.jsonl``).
@@ -8,16 +9,16 @@ checkpoint is its ``stage`` and ``step``, else what its file's name says (``ppo_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ovr_plugin.analysis.checkpoints import STAGES, Checkpoint, last_number, stage_in
+from ovr_plugin.reward.rows import read_jsonl
 
 GRADED = "graded.jsonl"  # of a benchmark, as `ovr eval` writes it
 QUESTION_IDS = ("row_id", "item", "id", "sample_id")
-MAX_PROBLEMS = 10  # shown of a file
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,21 @@ class Response:
     id: str
 
 
-def read_responses(paths: Iterable[str | Path]) -> Iterator[Response]:
+def read_responses(
+    paths: Iterable[str | Path], on_problem: Callable[[str], None] = lambda _: None
+) -> Iterator[Response]:
     """Yield the responses of JSON Lines files; a folder stands for all of its ``*.jsonl``.
+
+    Args:
+        paths: files and folders.
+        on_problem: called with what is wrong with a row that cannot be used, and its place.
 
     Raises:
         FileNotFoundError: no such file, or a folder without any.
-        ValueError: rows that cannot be used, the first ten of the file with their lines.
     """
     for path in paths:
         for file in _files(Path(path)):
-            yield from _read(file)
+            yield from _read(file, on_problem)
 
 
 def _files(path: Path) -> list[Path]:
@@ -54,29 +60,25 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _read(path: Path) -> Iterator[Response]:
-    from ovr_plugin.data.files import read_jsonl
-
-    problems = []
-    for number, row in enumerate(read_jsonl(path), start=1):
-        problem = _problem(row)
-        if problem:
-            problems.append(f"record {number}: {problem}")
-        else:
-            yield _response(row, path, number)
-    if problems:
-        more = len(problems) - MAX_PROBLEMS
-        shown = "; ".join(problems[:MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
-        raise ValueError(f"{path}: {shown}")
+def _read(path: Path, on_problem: Callable[[str], None]) -> Iterator[Response]:
+    with path.open("rb") as lines:
+        for number, row in read_jsonl(lines):
+            problem = str(row) if isinstance(row, ValueError) else _problem(row)
+            if problem:
+                on_problem(f"{path}, line {number}: {problem}")
+            else:
+                yield _response(cast(dict[str, Any], row), path, number)
 
 
 def _problem(row: Any) -> str | None:
-    if not isinstance(row, dict):
-        return f"not an object but {type(row).__name__}"
-    missing = [] if isinstance(row.get("response"), str) else ["response (a text)"]
+    missing = [] if isinstance(_text(row), str) else ["response (a text)"]
     if _question(row) is None:
         missing.append("prompt or question (a text or chat messages)")
     return f"no {' and no '.join(missing)}" if missing else None
+
+
+def _text(row: dict[str, Any]) -> Any:
+    return row.get("response", row.get("output"))
 
 
 def _response(row: dict[str, Any], path: Path, number: int) -> Response:
@@ -85,7 +87,7 @@ def _response(row: dict[str, Any], path: Path, number: int) -> Response:
         checkpoint=_checkpoint(row, path),
         question_id=next((str(row[name]) for name in QUESTION_IDS if row.get(name)), question),
         question=question,
-        text=row["response"],
+        text=_text(row),
         id=str(row.get("key") or _sample_name(row) or f"{path.name}#{number}"),
     )
 
@@ -95,7 +97,7 @@ def _sample_name(row: dict[str, Any]) -> str:
 
 
 def _question(row: dict[str, Any]) -> str | None:
-    for name in ("question", "prompt", "messages"):
+    for name in ("question", "prompt", "messages", "input"):
         value = row.get(name)
         if isinstance(value, str):
             return value

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ovr_plugin.eval.statistics import wilson
+
 LEVEL = 0.95
-Z = 1.959963984540054  # the normal quantile of LEVEL, two-sided
 # Where more of the resamples than this leave a quotient undefined, so is its interval.
 MAX_UNDEFINED = 0.05
 CHUNK = 64  # resamples at a time, which bounds memory
@@ -81,7 +81,7 @@ class Resampled:
         found = self.mean(name)
         if found.value in (0.0, 1.0):
             n = int(self._n_questions[self._names[name]])
-            return Estimate(found.value, *_wilson(found.value, n))
+            return Estimate(found.value, *wilson(found.value, n))
         return found
 
 
@@ -150,9 +150,3 @@ def agreement(first: Array, second: Array) -> Agreement:
     by_chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
     kappa = None if by_chance > 1 - 1e-12 else (observed - by_chance) / (1 - by_chance)
     return Agreement(int(a.size), observed, kappa)
-
-
-def _wilson(rate: float, n: int) -> tuple[float, float]:
-    centre = (rate + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -78,10 +78,12 @@ class ChartView {
     const ys = shown.flatMap((series) => [...series.y, ...series.low, ...series.high, ...(series.base || [])]).filter((value) => value !== null);
     let x0 = Math.min(...extent(xs)), x1 = Math.max(...extent(xs));
     let [y0, y1] = extent(ys);
-    if (x0 === x1) { x0 -= 1; x1 += 1; }
+    const isShare = this.chart.percent && y0 >= 0 && y1 <= 1 + 1e-6;  // shares that are stacked are rounded
+    if (x0 === x1) [x0, x1] = [x0 >= 0 ? Math.max(0, x0 - 1) : x0 - 1, x1 + 1];
     if (y0 >= 0 && y0 < 0.6 * y1) y0 = 0;
-    if (y0 === y1) { y0 -= 0.5; y1 += 0.5; }
-    if (this.chart.percent && y1 > 0.97 && y1 <= 1) y1 = 1; else y1 += (y1 - y0) * 0.06;
+    if (y0 === y1) [y0, y1] = [y0 >= 0 ? Math.max(0, y0 - 0.5) : y0 - 0.5, y1 + 0.5];
+    y1 += (y1 - y0) * 0.06;
+    if (isShare) y1 = Math.min(1, y1);
     const x = (value) => box.left + (value - x0) / (x1 - x0) * (box.width - box.left - box.right);
     const y = (value) => box.height - box.bottom - (value - y0) / (y1 - y0) * (box.height - box.top - box.bottom);
     const whole = ticks(x0, x1, box.width / 90).filter(Number.isInteger);

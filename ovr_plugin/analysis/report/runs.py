@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ovr_plugin.analysis.report.evaluations import Evaluation, read_evaluations, validations
-from ovr_plugin.run_folder import STAGES, RunFolder, read_metrics
+from ovr_plugin.run_folder import STAGES, RunFolder, read_merged, read_metrics, stage_of
 
 EVENTS = "events.out.tfevents.*"
 
@@ -116,26 +116,20 @@ def _records(run: Run) -> list[dict[str, Any]]:
 
 def _from_logs(run: Run) -> Iterator[tuple[str, int, dict[str, Any]]]:
     folder = RunFolder(run.root)
-    starts = [(stage, path) for stage in STAGES for path in folder.starts(stage)]
+    starts = [(stage_of(path), path) for path in folder.metrics_files()]
     for stage, path in starts:
+        if stage is None:
+            run.notes.append(
+                f"{path}: neither its name (ppo*, sft*, cold_start*) nor its records tell a stage"
+            )
+            continue
         try:
             for step, metrics in read_metrics(path):
-                yield stage, int(step), dict(metrics)
-        except (ValueError, TypeError, KeyError, OSError) as error:
+                yield stage, step, metrics
+        except OSError as error:
             run.notes.append(f"{path}: {error!r}; the rest of this file is left out")
-    if not starts and folder.metrics.is_file():
-        yield from _from_merged(run, folder.metrics)
-
-
-def _from_merged(run: Run, path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    from ovr_plugin.data.files import read_jsonl
-
-    try:
-        for record in read_jsonl(path):
-            if record.get("stage") in STAGES:
-                yield record["stage"], int(record["step"]), record
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        run.notes.append(f"{path}: {error!r}; the rest of this file is left out")
+    if not any(stage for stage, _ in starts) and folder.metrics.is_file():
+        yield from read_merged(folder.metrics)
 
 
 def _from_events(run: Run) -> Iterator[tuple[str, int, dict[str, Any]]]:

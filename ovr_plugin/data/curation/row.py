@@ -8,6 +8,7 @@ import numpy as np
 
 from ovr_plugin.data.curation.picture_hash import PictureHash, picture_hash
 from ovr_plugin.data.curation.text import question_text, tokens, word_hashes
+from ovr_plugin.data.images import error_text
 from ovr_plugin.data.sample import ColdStartSample, Sample
 
 
@@ -42,4 +43,4 @@ def _hashed(image: object) -> PictureHash | str:
     try:
         return picture_hash(image)  # type: ignore[arg-type]
     except Exception as error:  # a corrupt file can make any decoder raise anything
-        return f"unreadable image: {getattr(image, 'path', None) or '(bytes)'}: {error}"
+        return f"unreadable image: {getattr(image, 'path', None) or '(bytes)'}: {error_text(error)}"

@@ -7,6 +7,7 @@ of a stratum, one of 2.5 repeats its rows twice or three times; which rows is a 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,11 @@ class Stratification:
         if self.by not in NUMBERS + NAMES:
             return [f".by: no {self.by!r}; there are {', '.join(NUMBERS + NAMES)}"]
         values = self.weights.values() if isinstance(self.weights, dict) else self.weights
-        found = [f".weights: must not be negative: {weight}" for weight in values if weight < 0]
+        found = [
+            f".weights: must be finite and not negative: {weight}"
+            for weight in values
+            if not 0 <= weight < math.inf
+        ]
         if self.by in NAMES:
             if not isinstance(self.weights, dict):
                 found.append(f".weights: must be a mapping of names for {self.by}")

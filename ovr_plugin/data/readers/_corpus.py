@@ -111,14 +111,13 @@ def unpacked(archive: Path) -> Path:
         OSError: there is no room, or no leave to write; set ``OVR_CACHE`` to a folder with both.
     """
     archive = archive.absolute()
-    cache = os.environ.get("OVR_CACHE")
-    name = f"{archive.name}.unpacked"
-    parent = Path(cache).expanduser() / str(archive.parent)[1:] if cache else archive.parent
-    target = parent / name
+    target = _unpacked_at(archive)
     if target.is_dir() and target.stat().st_mtime >= archive.stat().st_mtime:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}", suffix=".unpacking", dir=target.parent))
+    temporary = Path(
+        tempfile.mkdtemp(prefix=f".{target.name}", suffix=".unpacking", dir=target.parent)
+    )
     try:
         _unpack(archive, temporary)
         if target.exists():
@@ -131,6 +130,19 @@ def unpacked(archive: Path) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
     target.chmod(0o755)
     return target
+
+
+def _unpacked_at(archive: Path) -> Path:
+    cache = os.environ.get("OVR_CACHE")
+    parent = Path(cache).expanduser() / str(archive.parent)[1:] if cache else archive.parent
+    return parent / f"{archive.name}.unpacked"
+
+
+def file_at(location: Path, file: str) -> Path:
+    """Where ``file``, a path below the root of the corpus at ``location``, is on the disk."""
+    if location.is_file():
+        return _unpacked_at(location.absolute()) / file if _is_archive(location) else location
+    return location / file
 
 
 def _unpack(archive: Path, folder: Path) -> None:

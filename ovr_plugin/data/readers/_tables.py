@@ -140,6 +140,9 @@ def _open(path: Path) -> BinaryIO:
 def _numbered(rows: Iterable[Any], root: Path, file: str) -> RawRows:
     try:
         for row, data in enumerate(rows):
-            yield RawRow(root, file, row, data)
+            if isinstance(data, ValueError):
+                yield BadRow(str(root / file), row, str(data))
+            else:
+                yield RawRow(root, file, row, data)
     except ValueError as error:
         yield BadRow(str(root / file), None, str(error))

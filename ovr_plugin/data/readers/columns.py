@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ovr_plugin.data.readers._pictures import picture
 from ovr_plugin.data.readers._read import read_files
 from ovr_plugin.data.readers._rows import RawRow, RowError, choice_at, number_or_none
 from ovr_plugin.data.readers._tables import TABLES, RawRows, table
-from ovr_plugin.data.sample import BadRow, Sample, letters
+from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample, letters
 from ovr_plugin.reward.spec import AnswerSpec
 
 NAME = "columns"
@@ -37,9 +39,10 @@ class Columns:
     """Where a table has what; only question and answer must be named.
 
     Attributes:
-        question: column of the question; it may hold one ``<image>`` per picture.
-        answer: column of the reference: a text or number, with ``choices`` also the text of one of
-            them, its letter, or its number from 0.
+        question: column of the question; it and the choices may hold one ``<image>`` per
+            picture, all or none.
+        answer: column of the reference: a text or number or a list of one; with ``choices`` also
+            the text of one of them, its letter, or its number from 0.
         images: column of one picture or a list: paths relative to the table's file or to the
             folder, bytes, or the Hub's structs. In CSV a list is written as JSON.
         choices: column of the list of options; in CSV as JSON.
@@ -117,9 +120,10 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
     question, answer = _text(raw, names.question), _text(raw, names.answer)
     choices = [_as_text(choice, names.choices) for choice in _list(raw, names.choices)]
     images = [picture(raw, value, names.images or "") for value in _list(raw, names.images)]
+    in_choices = any(IMAGE_PLACEHOLDER in choice for choice in choices)
     kind = _optional(raw, names.answer_type)
     if choices:
-        answer, kind = _letter(_find(raw.data, names.answer), answer, choices), kind or "choice"
+        answer, kind = _letter(_single(raw, names.answer), answer, choices), kind or "choice"
     split = _optional(raw, names.split) or "train"
     if split not in SPLITS:
         raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
@@ -130,7 +134,7 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
         raise RowError(f"not for the grader: {error}") from error
     return Sample(
         data_source=names.data_source,
-        prompt=question_prompt(question, choices, n_images=len(images)),
+        prompt=question_prompt(question, choices, 0 if in_choices else len(images)),
         ground_truth=answer,
         images=images,
         ability=names.ability,
@@ -162,8 +166,14 @@ def _find(data: Any, name: str | None) -> Any:
     return _find(data.get(head), rest) if dot else None
 
 
-def _text(raw: RawRow, name: str) -> str:
+def _single(raw: RawRow, name: str | None) -> Any:
+    """The value of a column, or the one element of its list."""
     value = _find(raw.data, name)
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _text(raw: RawRow, name: str) -> str:
+    value = _single(raw, name)
     text = "" if value is None else _as_text(value, name).strip()
     if not text:
         raise RowError(f"empty: {name!r}")
@@ -173,13 +183,13 @@ def _text(raw: RawRow, name: str) -> str:
 def _as_text(value: Any, name: str | None) -> str:
     if value != value:  # how pandas writes that there is nothing
         return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | Real | Decimal):
         raise RowError(f"neither text nor number: {name!r} is {value!r:.60}")
-    return str(value).strip()
+    return format(value, "f") if isinstance(value, Decimal) else str(value).strip()
 
 
 def _optional(raw: RawRow, name: str | None) -> str | None:
-    value = _find(raw.data, name)
+    value = _single(raw, name)
     return None if value is None else _as_text(value, name) or None
 
 

@@ -59,7 +59,9 @@ BENCHMARKS = [
             )
             for number, split in enumerate(VARIANTS)
         ],
-        scoring=Scoring("worst case", unit=same("question"), parts=worst_case),
+        scoring=Scoring(
+            "worst case", unit=same("question"), parts=worst_case, groups=[same("question")]
+        ),
         paper=[Paper("worst case", 21.8, 33.5)],
     )
 ]

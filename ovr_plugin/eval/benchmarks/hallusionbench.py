@@ -15,9 +15,10 @@ from ovr_plugin.data.readers._pictures import picture_at
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
 from ovr_plugin.eval.benchmarks._rows import item, picture, text, yes_or_no
-from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, same
+from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, answered, right_as_one, same
 
 ANSWERS = {"0": "no", "1": "yes"}
+SET = ("category", "subcategory", "set")
 WITH_PICTURE, ALL = "", ", text questions too"
 
 
@@ -55,20 +56,21 @@ def _pictures(raw: RawRow) -> list[ImageRef]:
 
 
 def groups(unit: Sequence[Scored]) -> Parts:
-    """The three accuracies of one set of figures and questions."""
+    """The three accuracies of one set; a figure or a pair that lacks an answer has none."""
     found: Parts = {}
     for suffix, answers in (
         (WITH_PICTURE, [scored for scored in unit if scored.item.facts["has_picture"]]),
         (ALL, unit),
     ):
-        for scored in answers:
+        for scored in answered(answers):
             add(found, f"aAcc{suffix}", scored.score)
         for metric, fact in (("fAcc", "figure"), ("qAcc", "question")):
-            together: dict[str, list[float]] = {}
+            together: dict[str, list[Scored]] = {}
             for scored in answers:
-                together.setdefault(scored.item.facts[fact], []).append(scored.score)
-            for scores in together.values():
-                add(found, f"{metric}{suffix}", min(scores))
+                together.setdefault(scored.item.facts[fact], []).append(scored)
+            for group in together.values():
+                if (right := right_as_one(group)) is not None:
+                    add(found, f"{metric}{suffix}", right)
     return found
 
 
@@ -88,8 +90,9 @@ BENCHMARKS = [
         ],
         scoring=Scoring(
             "mean",
-            unit=same("category", "subcategory", "set"),
+            unit=same(*SET),
             parts=groups,
+            groups=[same(*SET, "figure"), same(*SET, "question")],
             derived={
                 f"mean{suffix}": {f"{metric}{suffix}": 1 / 3 for metric in ("aAcc", "fAcc", "qAcc")}
                 for suffix in (WITH_PICTURE, ALL)

@@ -65,7 +65,7 @@ def _mmbench(language: str, paper: Paper) -> Benchmark:
                 split="dev",
             )
         ],
-        scoring=Scoring(unit=same("question"), parts=all_right),
+        scoring=Scoring(unit=same("question"), parts=all_right, groups=[same("question")]),
         paper=[paper],
         folder="mmbench",
         note="dev split, CircularEval; the paper does not say which split",

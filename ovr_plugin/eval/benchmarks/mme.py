@@ -16,7 +16,7 @@ from ovr_plugin.data.readers._tables import table
 from ovr_plugin.data.sample import BadRow
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
 from ovr_plugin.eval.benchmarks._rows import item, picture, text, yes_or_no
-from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, same
+from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, answered, same
 
 PERCEPTION = (
     *("OCR", "artwork", "celebrity", "color", "count", "existence", "landmark", "position"),
@@ -74,6 +74,7 @@ def to_item(raw: RawRow) -> Item:
 def pair(unit: Sequence[Scored]) -> Parts:
     """Accuracy and accuracy+ of one picture's pair; half a pair has no accuracy+."""
     task = unit[0].item.facts["task"]
+    unit = answered(unit)
     found: Parts = {}
     for scored in unit:
         add(found, f"{task}, accuracy", scored.score)
@@ -96,6 +97,7 @@ BENCHMARKS = [
             "perception",
             unit=same("task", "picture"),
             parts=pair,
+            groups=[same("task", "picture")],
             derived={
                 "perception": _points(PERCEPTION),
                 "cognition": _points(COGNITION),

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
 from ovr_plugin.eval.benchmarks._rows import item, letter, optional, picture, text
-from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, same
+from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, answered, same
 
 OPTION = re.compile(r"(?:^|;)\s*([A-H])\s*\.")
 KEY = re.compile(r"([23])steps_(\d|multi)")
@@ -63,14 +63,15 @@ def options(text_: str) -> list[str]:
 
 def four_dimensions(unit: Sequence[Scored]) -> Parts:
     """The dimensions of one problem; without all of its parts it has none."""
+    unit = answered(unit)
     by_step = {scored.item.facts["step"]: bool(scored.score) for scored in unit}
-    n_steps = unit[0].item.facts["n_steps"]
     found: Parts = {}
     for scored in unit:
+        n_steps = scored.item.facts["n_steps"]
         step = scored.item.facts["step"]
         name = f"{n_steps} steps" if step == "multi" else "one step"
         add(found, f"accuracy, {name}", scored.score)
-    if len(by_step) != n_steps + 1 or "multi" not in by_step:
+    if not unit or len(by_step) != unit[0].item.facts["n_steps"] + 1 or "multi" not in by_step:
         return found
     right = by_step.pop("multi")
     all_steps, any_step = all(by_step.values()), any(by_step.values())
@@ -99,6 +100,7 @@ BENCHMARKS = [
             "strict",
             unit=same("problem"),
             parts=four_dimensions,
+            groups=[same("problem")],
             derived={
                 name: {f"complete mastery, {name}": 1.0, "inadequate generalization": 0.5}
                 for name in ("strict", "loose")
