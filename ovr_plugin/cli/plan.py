@@ -58,7 +58,7 @@ def plan(
         raise typer.Exit(2) from None
     made = make_plan(settings, sizes, int(gpu_gb * 1e9))
     cluster = f"{settings.n_nodes} x {settings.gpus_per_node} GPUs of {gpu_gb:g} GB"
-    console.print(f"[bold]{recipe}[/bold]: Qwen2.5-VL {sizes.name} on {cluster}\n")
+    console.print(f"[bold]{recipe}[/bold]: {sizes.title} {sizes.name} on {cluster}\n")
     _print_plan(made, console, int(gpu_gb * 1e9))
     raise typer.Exit(int(_has_problems(made)))
 
