@@ -87,7 +87,8 @@ def values_from_scratch(weights, config, inputs, picture, deep_pictures) -> torc
         layer = f"{model}.layers.{number}"
         read = norm(f"{layer}.input_layernorm", states)
         q, k, v = (
-            linear(f"{layer}.self_attn.{each}_proj", read).unflatten(-1, (-1, dim)) for each in "qkv"
+            linear(f"{layer}.self_attn.{each}_proj", read).unflatten(-1, (-1, dim))
+            for each in "qkv"
         )
         q = turned(norm(f"{layer}.self_attn.q_norm", q).transpose(0, 1))
         k = turned(norm(f"{layer}.self_attn.k_norm", k).transpose(0, 1))
