@@ -295,7 +295,7 @@ def test_the_cold_start_has_moments_and_gradients_of_the_language_model_alone(si
         (
             ["engine.ulysses_sequence_parallel_size=8"],
             80,
-            "=8 does not divide the model's 28 heads",
+            "=8 does not divide the model's 28",
         ),
         (["model.use_fused_kernels=false"], 40, "model.use_fused_kernels=true"),
         (["engine.use_no_sync_for_gradient_accumulation=true"], 50, "_accumulation=false"),
