@@ -339,6 +339,12 @@ def test_ppo_honours_them_too(settings, sizes):
     assert resident_terms(critic, sizes.critic, 8, True) == []
 
 
+def test_the_recipe_of_another_family_is_planned_with_its_model():
+    planned = CliRunner().invoke(app, ["plan", "ppo_8b_qwen3vl", "--nodes", "2"])
+    assert planned.exit_code == 0, planned.output
+    assert "Qwen3-VL 8b on 2 x 8" in planned.output
+
+
 def test_the_command_plans_the_cold_start():
     fits = CliRunner().invoke(app, ["plan", "sft_7b", "--nodes", "8", "--model", "qwen3-vl-8b"])
     assert fits.exit_code == 0, fits.output
