@@ -231,7 +231,8 @@ def _role(
             f"{prefix}.mixed_precision.reduce_dtype", precision.get("reduce_dtype", "fp32")
         ),
         shards_on_cpu=engine.strategy == "fsdp2" and bool(engine.get("offload_policy")),
-        whole_gradients=bool(engine.get("use_no_sync_for_gradient_accumulation")),
+        # Not in the YAML, the dataclass of the engine would have it true.
+        whole_gradients=bool(engine.get("use_no_sync_for_gradient_accumulation", True)),
     )
 
 
