@@ -68,6 +68,7 @@ def average(
         CheckpointError: if the checkpoints are not of one architecture, lack tensors, or hold
             values that are not finite; all findings are named, and nothing is left behind.
         FileExistsError: if ``target`` exists.
+        OSError: if the disk has no room for the result, which is known before any weight is read.
     """
     target = Path(target)
     if target.exists():
@@ -81,7 +82,9 @@ def average(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_weights(opened, partial, wanted, max_file_bytes, progress)
+        files = _plan_files(opened[0], partial, wanted, max_file_bytes)
+        _check_space(files, opened[-1].hf_folder, partial)
+        _write_weights(opened, partial, files, progress)
         for path in other_files(opened[-1].hf_folder):
             shutil.copy2(path, partial / path.name)
         _set_dtype(partial / "config.json", wanted)
@@ -153,14 +156,12 @@ class _OutFile:
 def _write_weights(
     checkpoints: Sequence[Checkpoint],
     folder: Path,
-    dtype: str,
-    max_file_bytes: int,
+    files: Sequence[_OutFile],
     progress: Progress | None,
 ) -> None:
     n_total = sum(t.n_bytes for checkpoint in checkpoints for t in checkpoint.tensors.values())
     n_read = 0
     wrong: list[str] = []
-    files = _plan_files(checkpoints[0], folder, dtype, max_file_bytes)
     with _one_thread(), _Reader() as reader:
         for planned in files:
             with planned.path.open("wb") as out:
@@ -178,6 +179,18 @@ def _write_weights(
         total = {"total_size": sum(file.n_bytes for file in files)}
         index = {"metadata": total, "weight_map": dict(sorted(weight_map.items()))}
         write_json(folder / INDEX, index)
+
+
+def _check_space(files: Sequence[_OutFile], hf_folder: Path, folder: Path) -> None:
+    """Stop before the work if its result would not fit; the same bytes may be taken meanwhile."""
+    n_needed = sum(len(_header_bytes(file.header)) + file.n_bytes for file in files)
+    n_needed += sum(path.stat().st_size for path in other_files(hf_folder))
+    n_free = shutil.disk_usage(folder).free
+    if n_needed > n_free:
+        raise OSError(
+            f"the disk of {folder.parent.absolute()} has no room for the average: "
+            f"{n_needed:,} bytes needed, {n_free:,} free"
+        )
 
 
 @contextmanager

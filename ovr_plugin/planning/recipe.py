@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ovr_plugin.planning.batches import MiniBatches, mini_batches_of
+
+Settings = TypeVar("Settings")
+N_BYTES = {
+    **dict.fromkeys(("fp32", "float32", 32, "32"), 4),
+    **dict.fromkeys(("bf16", "bfloat16", "fp16", "float16", "half", 16, "16"), 2),
+}
 
 
 @dataclass(frozen=True)
 class Role:
-    """The policy or the critic as FSDP trains it.
+    """A model as FSDP trains it.
 
     Attributes:
-        name: policy or critic.
+        name: policy, critic or cold start.
         prefix: of its engine's keys in the configuration.
         tokens_per_gpu: budget of a micro-batch on one GPU.
         sequence_ranks: GPUs that share a sequence (Ulysses).
@@ -27,6 +33,11 @@ class Role:
         frozen_tower: whether the vision tower is not trained.
         has_logits: whether it makes logits over the vocabulary.
         chunked_logits: whether these are never held in one piece.
+        weight_bytes: of one weight, its gradient and each moment (``model_dtype``).
+        reduce_bytes: of one gradient that is not reduced yet (``mixed_precision``).
+        shards_on_cpu: whether all shards stay in the CPU's memory (``offload_policy`` of FSDP2).
+        whole_gradients: whether gradients are reduced after the last micro-batch only, and held
+            whole until then (``use_no_sync_for_gradient_accumulation``).
     """
 
     name: str
@@ -40,6 +51,22 @@ class Role:
     frozen_tower: bool
     has_logits: bool
     chunked_logits: bool
+    weight_bytes: int = 4
+    reduce_bytes: int = 4
+    shards_on_cpu: bool = False
+    whole_gradients: bool = False
+
+
+@dataclass(frozen=True)
+class ColdStartSettings:
+    """What a plan reads of a composed recipe of the cold start; lengths in tokens."""
+
+    model: str
+    n_nodes: int
+    gpus_per_node: int
+    n_packs: int
+    pack_length: int
+    role: Role
 
 
 @dataclass(frozen=True)
@@ -59,13 +86,33 @@ class RecipeSettings:
     roles: tuple[Role, ...]
 
 
+def is_cold_start(recipe: str) -> bool:
+    """Whether a recipe is one of veRL's SFT trainer, by its name."""
+    return recipe.startswith("sft")
+
+
 def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings:
-    """Compose ``+ovr=recipe`` with overrides of the command line.
+    """Compose ``+ovr=recipe`` of PPO with overrides of the command line.
 
     Raises:
         ValueError: the recipe or an override does not exist, which Hydra tells; or the recipe is
             none of PPO, or its length schedule is wrong.
     """
+    return _compose("ppo_trainer", recipe, overrides, _settings)
+
+
+def compose_cold_start(recipe: str, overrides: Sequence[str] = ()) -> ColdStartSettings:
+    """Compose ``+ovr=recipe`` of the cold start, likewise.
+
+    Raises:
+        ValueError: the recipe or an override does not exist, which Hydra tells.
+    """
+    return _compose("sft_trainer_engine", recipe, overrides, _cold_start_settings)
+
+
+def _compose(
+    trainer: str, recipe: str, overrides: Sequence[str], settings: Callable[[Any], Settings]
+) -> Settings:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -79,10 +126,8 @@ def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings
     folder = Path(verl.origin).parent / "trainer" / "config"
     try:
         with initialize_config_dir(str(folder), version_base=None):
-            config = compose("ppo_trainer", overrides=[f"+ovr={recipe}", *overrides])
-        if "ovr" not in config:
-            raise ValueError(f"{recipe} is no PPO recipe; plans are of those: {_recipes()}")
-        return _settings(config)
+            config = compose(trainer, overrides=[f"+ovr={recipe}", *overrides])
+        return settings(config)
     except (HydraException, OmegaConfBaseException) as error:
         message = str(error).splitlines()[0]
         if f"ovr/{recipe}" in message:
@@ -93,7 +138,28 @@ def compose_recipe(recipe: str, overrides: Sequence[str] = ()) -> RecipeSettings
 def _recipes() -> str:
     """Ours; a user's own may lie elsewhere on Hydra's search path."""
     folder = Path(__file__).parents[1] / "config" / "ovr"
-    return ", ".join(sorted(path.stem for path in folder.glob("ppo_*.yaml")))
+    return ", ".join(sorted(path.stem for path in folder.glob("[!_]*.yaml")))
+
+
+def _cold_start_settings(config: Any) -> ColdStartSettings:
+    data, engine = config.data, config.engine
+    sequence_ranks = int(engine.ulysses_sequence_parallel_size)
+    if data.use_dynamic_bsz:
+        budget = int(data.max_token_len_per_gpu)
+    else:
+        budget = -(-int(data.micro_batch_size_per_gpu) * int(data.max_length) // sequence_ranks)
+    n_packs = int(data.train_batch_size)
+    key = "engine.ulysses_sequence_parallel_size"
+    batches = MiniBatches("data.train_batch_size", n_packs, key, sequence_ranks)
+    fused = bool(config.model.get("use_fused_kernels"))
+    return ColdStartSettings(
+        model=str(config.model.path),
+        n_nodes=int(config.trainer.nnodes),
+        gpus_per_node=int(config.trainer.n_gpus_per_node),
+        n_packs=n_packs,
+        pack_length=int(data.max_length),
+        role=_role("cold start", "engine", engine, budget, batches, True, fused),
+    )
 
 
 def _settings(config: Any) -> RecipeSettings:
@@ -117,23 +183,40 @@ def _settings(config: Any) -> RecipeSettings:
         tensor_parallel=int(rollout.tensor_model_parallel_size),
         roles=(
             _role(
-                "policy", "actor_rollout_ref.actor", actor.fsdp_config, actor, policy_batches, fused
+                "policy",
+                "actor_rollout_ref.actor.fsdp_config",
+                actor.fsdp_config,
+                actor.ppo_max_token_len_per_gpu,
+                policy_batches,
+                True,
+                fused,
             ),
-            _role("critic", "critic", critic.fsdp, critic, critic_batches, True),
+            _role(
+                "critic",
+                "critic.fsdp",
+                critic.fsdp,
+                critic.ppo_infer_max_token_len_per_gpu,
+                critic_batches,
+                False,
+                True,
+            ),
         ),
     )
 
 
 def _role(
-    name: str, prefix: str, engine: Any, config: Any, mini_batches: MiniBatches, chunked: bool
+    name: str,
+    prefix: str,
+    engine: Any,
+    budget: int,
+    mini_batches: MiniBatches,
+    has_logits: bool,
+    chunked: bool,
 ) -> Role:
-    is_policy = name == "policy"
-    budget = (
-        config.ppo_max_token_len_per_gpu if is_policy else config.ppo_infer_max_token_len_per_gpu
-    )
+    precision = engine.get("mixed_precision") or {}
     return Role(
         name=name,
-        prefix=f"{prefix}.{'fsdp_config' if is_policy else 'fsdp'}",
+        prefix=prefix,
         tokens_per_gpu=int(budget),
         sequence_ranks=int(engine.ulysses_sequence_parallel_size),
         shard_ranks=int(engine.get("fsdp_size", -1)),
@@ -141,6 +224,20 @@ def _role(
         param_offload=bool(engine.param_offload),
         optimizer_offload=bool(engine.optimizer_offload),
         frozen_tower=bool(engine.get("freeze_vision_tower", False)),
-        has_logits=is_policy,
+        has_logits=has_logits,
         chunked_logits=chunked,
+        weight_bytes=_n_bytes(f"{prefix}.model_dtype", engine.get("model_dtype") or "fp32"),
+        reduce_bytes=_n_bytes(
+            f"{prefix}.mixed_precision.reduce_dtype", precision.get("reduce_dtype", "fp32")
+        ),
+        shards_on_cpu=engine.strategy == "fsdp2" and bool(engine.get("offload_policy")),
+        # Not in the YAML, the dataclass of the engine would have it true.
+        whole_gradients=bool(engine.get("use_no_sync_for_gradient_accumulation", True)),
     )
+
+
+def _n_bytes(key: str, dtype: Any) -> int:
+    """Of one element, by veRL's names of types (``PrecisionType`` in utils/torch_dtypes.py)."""
+    if dtype not in N_BYTES:
+        raise ValueError(f"{key}={dtype} is no type of veRL's: {', '.join(map(str, N_BYTES))}")
+    return N_BYTES[dtype]

@@ -350,3 +350,21 @@ def test_broken_files_are_named(make, tmp_path, name, content, message):
     done = CliRunner().invoke(app, ["average", str(tmp_path / "out"), str(good), str(bad)])
     assert (done.exit_code, message in done.output) == (1, True), done.output
     assert "b[red]ad" in done.output
+
+
+def test_a_full_disk_is_seen_before_the_work(make, tmp_path, monkeypatch):
+    """What is said to be needed is what the result takes, but for what changes in config.json."""
+    folders = [make(f"c{seed}", weights(seed), dtype="float32") for seed in range(2)]
+    taken = sum(path.stat().st_size for path in average(folders, tmp_path / "whole").iterdir())
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=taken))
+    average(folders, tmp_path / "fits")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=taken - 1))
+    read = []
+    with pytest.raises(OSError, match=rf"no room for .*: {taken} bytes needed, {taken - 1} free"):
+        average(folders, tmp_path / "out", progress=lambda *done: read.append(done))
+    assert not read
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c0", "c1", "fits", "whole"]
+    refused = CliRunner().invoke(app, ["average", str(tmp_path / "out"), *map(str, folders)])
+    assert refused.exit_code == 1
+    assert f"{taken} bytes needed" in refused.output
