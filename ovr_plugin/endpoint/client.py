@@ -132,6 +132,7 @@ class Endpoint:
         self.pause_s = pause_s
         self.usage = Usage()
         self.health = Health(self.url, n_failures_down, patience_s)
+        self.n_pending = 0  # requests that wait for an answer, also between their tries
         self._key = os.environ.get(key_variable, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
             raise ValueError(f"the key in {key_variable} has characters that no key has")
@@ -148,7 +149,6 @@ class Endpoint:
         # Reading the certificates takes a tenth of a second: once, and not without need.
         self._ssl = httpx.create_ssl_context(verify=self.url.startswith("https"))
         self._slots = asyncio.Semaphore(self.concurrency)
-        self.health.start()
         try:
             self.model = self.model or await self._only_model()
         except BaseException:
@@ -214,6 +214,17 @@ class Endpoint:
 
     async def _ask(
         self, method: str, path: str, body: Any = None, n_tries: int | None = None
+    ) -> dict[str, Any]:
+        if not self.n_pending:
+            self.health.start()
+        self.n_pending += 1
+        try:
+            return await self._tried(method, path, body, n_tries)
+        finally:
+            self.n_pending -= 1
+
+    async def _tried(
+        self, method: str, path: str, body: Any, n_tries: int | None
     ) -> dict[str, Any]:
         content = None if body is None else json.dumps(body).encode()
         n_tries, n_tried, n_pauses, n_hangs = n_tries or self.n_tries, 0, 0, 0

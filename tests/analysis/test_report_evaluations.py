@@ -77,6 +77,24 @@ def test_scores_stand_along_both_stages_with_their_intervals(run):
     assert found["fig4_math500"].title == "MATH500"
 
 
+def test_a_benchmark_whose_headline_is_not_defined_is_still_reported(tmp_path):
+    """MathVerse without its Vision Only version has no mean of versions."""
+    folder = tmp_path / "data/mathverse"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (28, 28), "red").save(folder / "images/1.png")
+    row = {"problem_version": "Text Lite", "question_type": "free-form", "answer": "1"}
+    row |= {"question": "What is 0 + 1?", "image": "images/1.png"}
+    (folder / "testmini.json").write_text(json.dumps([row]))
+    root = make_run(tmp_path / "run")
+    with fake_server(answer, models=("base",)) as server:
+        asked = ask(server, tmp_path / "data", root / "eval/base", names=("mathverse_all",))
+    assert asked.exit_code == 0, asked.output
+    found, [read] = charts(root)
+    assert read.notes == []
+    assert "fig4_mathverse_all" not in found
+    assert found["benchmarks_tokens"].series[0].y == [5]
+
+
 def test_points_are_no_percent(run):
     """Always yes: one of a pair is right and no pair is, 50 points in each of ten tasks."""
     found, _ = charts(run)

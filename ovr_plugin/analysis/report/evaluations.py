@@ -28,12 +28,14 @@ VALIDATION = "val-core/"  # veRL's metrics: val-core/SOURCE/VARIABLE/mean@N
 class Evaluation:
     """One benchmark's headline at one checkpoint: a share of 1, or points; its interval if any.
 
+    The score is None where the protocol's is not defined, as of a mean that lacks a part.
+
     ``result`` is all that `ovr eval` wrote, None for a validation during training.
     """
 
     benchmark: str
     checkpoint: Checkpoint
-    score: float
+    score: float | None
     low: float | None = None
     high: float | None = None
     metric: str = "accuracy"
@@ -79,15 +81,15 @@ def _of_result(result: dict[str, Any], checkpoint: Checkpoint) -> Evaluation:
         raise ValueError("no response")
     rows([result]), measured_rows([result]), protocol([result])  # what cannot be shown is no result
     headline, points = str(result["headline"]), result["unit"] == "points"
-    found = result["metrics"][headline]
+    found: dict[str, Any] = result["metrics"].get(headline) or {}
     whole = 1.0 if points else 100.0
-    low, high = (found[end] and found[end] / whole for end in ("low", "high"))
+    known = {key: value / whole for key, value in found.items() if value is not None}
     return Evaluation(
         str(result["benchmark"]),
         checkpoint,
-        found["value"] / whole,
-        low,
-        high,
+        known.get("value"),
+        known.get("low"),
+        known.get("high"),
         headline,
         points,
         result,
