@@ -274,6 +274,7 @@ def benchmarks(
     from ovr_plugin.data.sample import Sample, at_place
     from ovr_plugin.eval.benchmarks import SUITES, get_benchmarks
     from ovr_plugin.eval.responses import Questions
+    from ovr_plugin.eval.run import bad_rows
 
     console, errors = Console(), Console(stderr=True)
     try:
@@ -286,7 +287,7 @@ def benchmarks(
         samples = (item.sample for each in questions for item in each.items())
         first = list(islice(samples, 1))
         if not first:
-            why = next((str(rows[0]) for rows in bad.values() if rows), "the files hold none")
+            why = "; ".join(bad_rows(each) for each in questions)
             raise ValueError(f"no row can be used: {why}")
         everything = enumerate(chain(first, samples))  # pictures: not all of them in memory
         placed = (at_place(sample, index, "test") for index, sample in everything)
@@ -311,13 +312,21 @@ def _listing(chosen: list[Any]) -> Any:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for column in ("folder", "Hub", "headline", "license"):
-        table.add_column(column, overflow="fold")
+    table.add_column("v.", justify="right", no_wrap=True)
+    # Folded, an identifier could not be copied.
+    table.add_column("Hub (folder)", no_wrap=True)
+    table.add_column("headline", min_width=10)
+    table.add_column("license")
     for each in chosen:
         hub = next((source.hub for source in each.sources if source.hub), "")
-        folder = each.folder or each.name
-        table.add_row(each.name, folder, hub, each.scoring.headline, each.license)
+        place = f"{hub} ({each.folder}/)" if each.folder not in ("", each.name) else hub
+        table.add_row(each.name, _version(each), place, each.scoring.headline, each.license)
     return table
+
+
+def _version(benchmark: Any) -> str:
+    """Of rows, prompt and scoring; of a file of one's own it is a checksum."""
+    return "" if hasattr(benchmark, "path") else str(benchmark.version)
 
 
 def _print_error(console: Console, head: str, error: Exception) -> None:

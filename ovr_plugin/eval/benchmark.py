@@ -116,6 +116,14 @@ class Benchmark:
                         seen.add(item.id)
                     yield item
 
+    def files(self, data: Path | None) -> list[str]:
+        """The local files that are read, relative to the benchmark's folder."""
+        if data is None:
+            return []
+        root = data / (self.folder or self.name)
+        found = (next((p for p in s.files if any(root.glob(p))), None) for s in self.sources)
+        return [file for pattern in found if pattern for _, file in corpus_files(root, [pattern])]
+
     def where(self, data: Path | None) -> str:
         """Say in a line where the rows can be had."""
         hub = next((source.hub for source in self.sources if source.hub), "")
@@ -142,6 +150,8 @@ class Benchmark:
             yield BadRow(str(root), None, f"a part is missing: none of {', '.join(source.files)}")
 
     def _check_folder(self, root: Path) -> None:
+        if not root.is_dir():
+            raise FileNotFoundError(f"{root}: no such folder")
         patterns = [pattern for source in self.sources for pattern in source.files]
         if not any(any(root.glob(pattern)) for pattern in patterns):
             raise FileNotFoundError(f"{root}: none of {', '.join(patterns)} is there")

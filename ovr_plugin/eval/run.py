@@ -186,7 +186,9 @@ def bad_rows(questions: Questions) -> str:
     bad = questions.bad_rows()
     if bad:
         return f"of {len(bad)} bad rows the first is {bad[0]}"
-    return "the files hold none of this benchmark's split or setting"
+    benchmark, read = questions.benchmark, questions.benchmark.files(questions.data)
+    of = f" ({', '.join(read[:N_EXAMPLES])})" if read else ""
+    return f"the files{of} hold none of the split or setting of {benchmark.title}"
 
 
 def protocol(results: Sequence[dict[str, Any]]) -> str:

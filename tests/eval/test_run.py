@@ -343,7 +343,7 @@ def test_mistakes_on_the_command_line_are_named(data, tmp_path):
         serves = evaluate(server, data, tmp_path / "out2", "--grade-only")
     assert "no benchmark named maths" in unknown.output
     assert "--extra is not a JSON object" in extra.output
-    assert "aime24: none of" in " ".join(missing.output.split())
+    assert "aime24: no such folder" in " ".join(missing.output.split())
     assert "no row is an item; of 1 bad rows the first is" in " ".join(bad.output.split())
     assert {ran.exit_code for ran in (unknown, missing, bad, serves)} == {1}
 
@@ -413,6 +413,20 @@ def _parquet(data: Path, file: Path) -> list[str]:
 
 
 def test_the_list_of_benchmarks():
-    listed = CliRunner().invoke(app, ["benchmarks"]).output
-    assert "dynamath" in listed
-    assert "mathvision_mini" in listed
+    from ovr_plugin.eval.benchmarks import all_benchmarks
+
+    listed = CliRunner().invoke(app, ["benchmarks"], env={"COLUMNS": "80"}).output
+    for name, benchmark in all_benchmarks().items():
+        [line] = [line for line in listed.splitlines() if line.split()[:1] == [name]]
+        assert line.split()[1] == str(benchmark.version)
+        assert all(source.hub in line for source in benchmark.sources[:1]), "not folded"
+
+
+def test_files_of_another_split_are_named(tmp_path):
+    folder = tmp_path / "mathverse/data"
+    folder.mkdir(parents=True)
+    row = {"problem_version": "Text Only", "question_type": "free-form", "answer": "1"}
+    (folder / "testmini_text_only.json").write_text(json.dumps([{**row, "question": "?"}]))
+    command = ["benchmarks", "mathverse", "--data", str(tmp_path), "--parquet", str(tmp_path / "x")]
+    told = " ".join(CliRunner().invoke(app, command).output.split())
+    assert "(data/testmini_text_only.json) hold none of the split or setting of MathVerse" in told
