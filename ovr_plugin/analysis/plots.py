@@ -56,7 +56,7 @@ PLOTS = (
         {
             "ovr/response_length/all": "all",
             "ovr/response_length/right": "right answers",
-            "ovr/response_length/wrong": "wrong answers",
+            "ovr/response_length/wrong": "score 0 (wrong, cut off, no answer, not graded)",
         },
     ),
     # The policy's loss says nothing here: one on-policy step on whitened advantages makes it 0.

@@ -316,7 +316,7 @@ def _listing(chosen: list[Any]) -> Any:
     # Folded, an identifier could not be copied.
     table.add_column("Hub (folder)", no_wrap=True)
     table.add_column("headline", min_width=10)
-    table.add_column("license")
+    table.add_column("license", overflow="fold")
     for each in chosen:
         hub = next((source.hub for source in each.sources if source.hub), "")
         place = f"{hub} ({each.folder}/)" if each.folder not in ("", each.name) else hub
