@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ovr_plugin.analysis.checkpoints import Checkpoint
@@ -74,16 +75,19 @@ def read_evaluations(run: Run) -> Iterator[Evaluation]:
 
 
 def _of_result(result: dict[str, Any], checkpoint: Checkpoint) -> Evaluation:
-    from ovr_plugin.eval.paper_table import measured_rows, rows
+    from ovr_plugin.eval.paper_table import measured_rows, notes, rows
     from ovr_plugin.eval.run import protocol
 
     if not result["n_missing"] < result["n_items"] * result["n_samples"]:
         raise ValueError("no response")
-    rows([result]), measured_rows([result]), protocol([result])  # what cannot be shown is no result
+    # What cannot be shown is no result.
+    rows([result]), measured_rows([result]), protocol([result]), notes([result])
     headline, points = str(result["headline"]), result["unit"] == "points"
     found: dict[str, Any] = result["metrics"].get(headline) or {}
     whole = 1.0 if points else 100.0
     known = {key: value / whole for key, value in found.items() if value is not None}
+    if not all(map(isfinite, known.values())):
+        raise ValueError(f"{headline} is no finite number")
     return Evaluation(
         str(result["benchmark"]),
         checkpoint,
