@@ -50,7 +50,7 @@ def _stall(endpoint: Endpoint, silent_s: float) -> str:
     heard = f"the last try met with: {last}" if last else "no try has failed so far"
     return (
         f"{endpoint.url}: no answer for {silent_s:,.0f} s to any of {endpoint.n_pending:,} "
-        f"requests; {heard}. A request may take {endpoint.timeout_s:g} s (--timeout)"
+        f"requests; {heard}. A request may take {endpoint.timeout_s:g} s"
     )
 
 
