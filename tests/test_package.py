@@ -55,6 +55,7 @@ JSON_TEXT = {
     "cli/probe.py",
     "data/files.py",
     "data/schema.py",
+    "endpoint/client.py",  # the body of a request
     "platform/forked_python.py",
     "reward/http_server.py",
     "reward/processes.py",

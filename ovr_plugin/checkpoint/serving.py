@@ -92,6 +92,8 @@ def prepare_serving(checkpoint: Path, recipe: str) -> Serving:
         ValueError: the folder is none that can be served; everything that is missing is named.
     """
     serving = Serving.of(recipe)
+    if told := _shards(checkpoint):
+        raise ValueError(told)
     missing = [
         f"{name} ({what})"
         for name, what in NEEDED.items()
@@ -107,6 +109,25 @@ def prepare_serving(checkpoint: Path, recipe: str) -> Serving:
     before = read_json(path) if path.is_file() else {}
     write_json(path, serving.generation_config(before))
     return serving
+
+
+def _shards(checkpoint: Path) -> str:
+    """What to do with a folder of FSDP shards; '' if it is none."""
+    actor = checkpoint / "actor" if (checkpoint / "actor").is_dir() else checkpoint
+    is_sharded = (actor / "fsdp_config.json").is_file() or any(actor.glob("model_world_size_*.pt"))
+    if not is_sharded:
+        return ""
+    exported = actor / "huggingface"
+    if any(exported.glob("*.safetensors")):
+        return f"{checkpoint} holds FSDP shards, and beside them weights: ovr serving {exported}"
+    target = f"{checkpoint.resolve().name}-hf"
+    merge = ["python", "-m", "verl.model_merger", "merge", "--backend", "fsdp"]
+    command = shlex.join([*merge, "--local_dir", str(actor), "--target_dir", target])
+    return (
+        f"{checkpoint} holds FSDP shards, which vLLM does not read; export them first:\n"
+        f"  {command}\n  ovr serving {target}\n"
+        f"(`ovr average {target} {checkpoint}` exports too, and without loading the model)"
+    )
 
 
 def _longest(checkpoint: Path) -> int:

@@ -80,6 +80,7 @@ def _ask(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
+    from ovr_plugin.cli.stalls import stalls_told
     from ovr_plugin.data.files import check_schema, count_rows, read_parquet
     from ovr_plugin.data.sample import Sample
     from ovr_plugin.endpoint import Endpoint, EndpointDown, Sampling
@@ -91,7 +92,8 @@ def _ask(
             check_schema(file, Sample)
         endpoint = Endpoint(url, model, concurrency=concurrency)
         rows = (row for file in files for row in read_parquet(file, Sample))
-        with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+        shown = Bar(*columns, TimeRemainingColumn(), console=console)
+        with shown as bar, stalls_told([endpoint], console):
             task = bar.add_task("", total=count_rows(files))
 
             def show(progress: Any) -> None:

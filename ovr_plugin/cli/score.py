@@ -45,7 +45,7 @@ def score(
     label_field: Annotated[
         str | None,
         typer.Option(
-            help="Says whether the response is right.",
+            help="Says whether the response is right; a list has one for each response.",
             show_default="label, score, acc, correct, hit, ...",
             rich_help_panel=FIELDS,
         ),

@@ -136,6 +136,7 @@ def notes(results: Sequence[dict[str, Any]]) -> list[str]:
     ]
     found += [f"* {result['title']}: {result['note']}" for result in results if result["note"]]
     found += [f"{result['title']}: {told}" for result in results if (told := incomplete(result))]
+    found += [f"{r['title']}: {told}" for r in results for told in r.get("undefined", ())]
     return found
 
 
@@ -144,7 +145,7 @@ def incomplete(result: dict[str, Any]) -> str:
     n_groups = result.get("n_incomplete_groups", 0)
     if not n_groups:
         return ""
-    return f"{n_groups:,} groups that are scored as one lack an answer and are left out"
+    return f"{n_groups:,} groups that are scored as one lack an answer or a row and are left out"
 
 
 def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from ovr_plugin.data.sample import BadRow
 from ovr_plugin.endpoint import Endpoint, RequestFailed, Sampling, chat_messages
 from ovr_plugin.endpoint.jobs import Progress, run_jobs
-from ovr_plugin.eval.benchmark import Benchmark
+from ovr_plugin.eval.benchmark import BadItem, Benchmark
 from ovr_plugin.eval.scoring import Item
 
 N_ROUNDS = 2  # over the samples: the second asks again for those that failed
@@ -65,6 +65,12 @@ class Questions:
     def bad_rows(self) -> list[BadRow]:
         """Return the rows that are no items."""
         return [row for row in self.benchmark.items(self.data) if isinstance(row, BadRow)]
+
+    def unusable_items(self) -> list[Item]:
+        """Return the items among the bad rows: no group that one of them belongs to is complete."""
+        chosen = self._chosen()
+        found = [row.item for row in self.bad_rows() if isinstance(row, BadItem)]
+        return [item for item in found if chosen is None or self._unit(item) in chosen]
 
     def _all(self) -> Iterator[Item]:
         return (row for row in self.benchmark.items(self.data) if isinstance(row, Item))

@@ -55,10 +55,10 @@ class Fields:
         wrong = []
         response, reference = _first(record, self.response), _first(record, self.reference)
         for name, value in (("response", response), ("reference", reference)):
-            if value is _MISSING:
+            if value is MISSING:
                 fields = " or ".join(getattr(self, name))
                 wrong.append(f"no {name}: there is no field {fields}")
-        response = None if response is _MISSING else _last_message(response)
+        response = None if response is MISSING else _last_message(response)
         if not (response is None or isinstance(response, str)):
             wrong.append(f"the response is a {type(response).__name__}, not a text")
         extra = _get(record, self.extra_info)
@@ -109,32 +109,32 @@ def _object(line: bytes) -> dict[str, Any] | ValueError:
     return record
 
 
-_MISSING = object()
+MISSING = object()
 
 
 def _first(record: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The value of the first field that is there; or ``_MISSING``."""
+    """The value of the first field that is there; or `MISSING`."""
     for name in names:
-        if (value := _find(record, name)) is not _MISSING:
+        if (value := find_field(record, name)) is not MISSING:
             return value
-    return _MISSING
+    return MISSING
 
 
-def _find(record: Any, name: str) -> Any:
-    """The value of a field, the name as it stands first, then as a path; or ``_MISSING``."""
+def find_field(record: Any, name: str) -> Any:
+    """The value of a field, the name as it stands first, then as a path; or `MISSING`."""
     if not isinstance(record, Mapping):
-        return _MISSING
+        return MISSING
     if name in record:
         return record[name]
     if "." not in name:
-        return _MISSING
+        return MISSING
     head, _, rest = name.partition(".")
-    return _find(record.get(head), rest)
+    return find_field(record.get(head), rest)
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:
-    found = _find(record, name)
-    return None if found is _MISSING else found
+    found = find_field(record, name)
+    return None if found is MISSING else found
 
 
 def _last_message(response: Any) -> Any:

@@ -89,6 +89,20 @@ def test_everything_that_is_missing_is_named(tmp_path):
     assert not (tmp_path / "empty/generation_config.json").exists()
 
 
+@pytest.mark.parametrize("actor", ["", "actor"])
+def test_shards_are_exported_first_and_how_is_said(tmp_path, actor):
+    folder = tmp_path / "global_step_900"
+    (folder / actor / "huggingface").mkdir(parents=True)
+    (folder / actor / "fsdp_config.json").write_text('{"world_size": 1}')
+    ran = CliRunner().invoke(app, ["serving", str(folder)])
+    assert ran.exit_code == 1
+    assert f"merge --backend fsdp --local_dir {folder / actor} --target_dir" in ran.output
+    assert "ovr serving global_step_900-hf" in ran.output
+    (folder / actor / "huggingface/model.safetensors").write_bytes(b"")
+    ran = CliRunner().invoke(app, ["serving", str(folder)])
+    assert f"ovr serving {folder / actor / 'huggingface'}" in ran.output
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [("ppo_8b", "there are ppo_3b, ppo_7b"), ("sft_7b", "says nothing of generation")],

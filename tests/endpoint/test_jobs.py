@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 
 import pytest
 
@@ -116,11 +117,15 @@ def test_a_broken_line_in_the_middle_is_asked_again(tmp_path, broken):
         asked.append(row)
         return await square(row)
 
+    with pytest.warns(UserWarning, match="1 lines are no results"):
+        assert len(ids(out)) == 7
     with pytest.warns(UserWarning, match=r"out.jsonl: 1 lines are no results.* asked again"):
         assert run(range(8), recorded, out) == (7, 1, 0)
     assert asked == [3]
-    with pytest.warns(UserWarning, match="1 lines are no results"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
         assert ids(out) == list(range(8))
+    assert (tmp_path / "out.jsonl.broken").read_bytes() == broken + b"\n"
 
 
 def test_rows_are_drawn_as_they_are_needed(tmp_path):

@@ -17,6 +17,7 @@ from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.sample import ColdStartSample, Sample
 from ovr_plugin.data.sampling import distilled_rows
+from ovr_plugin.endpoint.health import Health
 from ovr_plugin.endpoint.jobs import read_results
 
 
@@ -81,7 +82,7 @@ def test_pass_rates_are_measured_and_filter_the_rows(rows, tmp_path):
     assert base64.b64decode(url.partition(",")[2]) == (tmp_path / "a.png").read_bytes()
 
 
-def test_a_dead_endpoint_stops_and_the_same_command_goes_on(rows, tmp_path):
+def test_a_dead_endpoint_stops_and_the_same_command_goes_on(rows, tmp_path, monkeypatch):
     command = [
         "pass-rate",
         tmp_path / "rows.parquet",
@@ -92,10 +93,13 @@ def test_a_dead_endpoint_stops_and_the_same_command_goes_on(rows, tmp_path):
         "--concurrency",
         1,
     ]
-    with fake_server(lambda b, n: right_n_times(b, n) if n < 3 else (401, b"")) as server:
+    monkeypatch.setattr(
+        "ovr_plugin.endpoint.client.Health", lambda url, n, _: Health(url, n, patience_s=0.0)
+    )
+    with fake_server(lambda b, n: right_n_times(b, n) if n < 3 else (502, b"gone")) as server:
         done = run(*command, "--url", server.url)
     assert done.exit_code == 1
-    assert "the key is not accepted" in done.output
+    assert "nobody was there any more" in done.output
     with fake_server(right_n_times) as server:
         done = run(*command, "--url", server.url)
     assert "3 rows answered now, 3 before" in done.output
