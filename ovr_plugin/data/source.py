@@ -11,12 +11,12 @@ from typing import Any
 from ovr_plugin.data.files import read_parquet
 from ovr_plugin.data.images import PixelLimits
 from ovr_plugin.data.readers import (
+    HUB,
     cold_start_reader_names,
     get_cold_start_reader,
     get_reader,
     reader_names,
 )
-from ovr_plugin.data.readers._corpus import HUB
 from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
 
 KINDS: dict[str, type[Sample] | type[ColdStartSample]] = {

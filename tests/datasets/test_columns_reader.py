@@ -209,6 +209,7 @@ def test_what_is_wrong_with_a_csv_file_is_told_and_the_rest_kept(tmp_path, text,
 
 
 DIFFER = "placeholders and images differ: "
+ALL = "; question and choices must place every picture, or none"
 
 
 @pytest.mark.parametrize(
@@ -216,10 +217,10 @@ DIFFER = "placeholders and images differ: "
     [
         ("two pictures", None, []),
         ("first <image> then <image>", None, []),
-        ("two pictures <image> one place", None, [DIFFER + "1 <image>, 2 images"]),
-        ("<image><image><image>", None, [DIFFER + "3 <image>, 2 images"]),
+        ("two pictures <image> one place", None, [DIFFER + "1 <image>, 2 images" + ALL]),
+        ("<image><image><image>", None, [DIFFER + "3 <image>, 2 images" + ALL]),
         ("Which?", ["<image>", "<image> too"], []),
-        ("Which?", ["<image>", "none"], [DIFFER + "1 <image>, 2 images"]),
+        ("Which?", ["<image>", "none"], [DIFFER + "1 <image>, 2 images" + ALL]),
     ],
 )
 def test_pictures_come_first_or_where_the_row_says_all_of_them(corpus, question, options, found):

@@ -6,17 +6,21 @@ import errno
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
+from ovr_plugin.data.control_tokens import ControlTokens
 from ovr_plugin.data.curation.strata import Stratification
 from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
+from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.sample import ColdStartSample, Sample
+from ovr_plugin.models.tiny import SPECIAL_TOKENS
 
 OUTPUTS = ("train.parquet", "val.parquet", "report.json", "bad_rows.jsonl")
 
@@ -294,8 +298,6 @@ def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
 
 
 def test_cold_start_rows_from_our_own_parquet(tmp_path, pair):
-    from dataclasses import replace
-
     good = [
         replace(pair(f"What is {n} + 1?", f"It is \\boxed{{{n + 1}}}"), id=f"x/f#{n}")
         for n in range(30)
@@ -360,6 +362,45 @@ def test_rows_of_the_other_stage_are_reported(tmp_path):
 def test_a_reader_of_the_other_stage_is_refused(sources, tmp_path):
     with pytest.raises(ValueError, match="no 'orz'; there are am_deepseek_r1, bespoke_stratos"):
         prepare(Manifest(sources, stage="cold_start"), tmp_path)
+
+
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|im_end|>"])
+@pytest.mark.parametrize("place", ["question", "choice", "prompt", "response"])
+def test_what_training_would_refuse_goes_at_curation(tmp_path, make, pair, tokenizer, token, place):
+    """A chat template's token, in every text that is tokenised; no filter needs to be named."""
+    text = f"What does {token} mean?"
+    if place == "choice":
+        choices = ["2", token]
+        prompt = question_prompt("1 + 1?", choices)
+        row = make(prompt=prompt, choices=choices, ground_truth="A")
+    else:
+        row = make(text) if place == "question" else pair()
+        row = {"prompt": pair(text), "response": pair(response=text)}.get(place, row)
+    stage = "rl" if isinstance(row, Sample) else "cold_start"
+    good = make("2 + 2?") if stage == "rl" else pair("2 + 2?")
+    rows = [replace(each, id=f"x/f#{n}") for n, each in enumerate((row, good))]
+    write_parquet(tmp_path / "rows.parquet", rows, type(row))
+    sources = [Source(parquet=tmp_path / "rows.parquet")]
+    manifest = Manifest(sources, stage=stage, val_fraction=0, filters={})
+    report = prepare(manifest, tmp_path / "out")
+    [(kind, entry)] = report["sources"]["rows"]["reasons"].items()
+    assert (kind, entry["step"], entry["count"]) == (
+        "control token in the text",
+        "control_tokens",
+        1,
+    )
+    assert ControlTokens(tokenizer).problems(row.texts()) == [entry["examples"][0]["reason"]]
+
+
+def test_every_special_token_of_the_model_has_the_shape_that_curation_looks_for(tokenizer):
+    assert set(SPECIAL_TOKENS) <= set(ControlTokens(tokenizer).tokens)
+    for token in ControlTokens(tokenizer).tokens:
+        assert ControlTokens().problems([f"a{token}b"]) == [f"control token in the text: {token}"]
+
+
+def test_absolute_values_and_tags_are_no_control_tokens():
+    good = ["0 <|x|> 1", "a<|b + c|>d", "<|psi|phi|>", "<tool_call>", "x <|> y", "<image>"]
+    assert ControlTokens().problems(good) == []
 
 
 def test_a_step_that_a_row_breaks_costs_that_row(tmp_path, monkeypatch):

@@ -16,8 +16,22 @@ from types import ModuleType
 from typing import Any
 
 from ovr_plugin.data.readers._about import BENCHMARKS, About
-from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._corpus import HUB, Location, file_at
 from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
+
+__all__ = [
+    "HUB",
+    "About",
+    "ColdStartReader",
+    "Location",
+    "Reader",
+    "cold_start_reader_names",
+    "file_at",
+    "get_cold_start_reader",
+    "get_reader",
+    "reader_names",
+    "sources",
+]
 
 Reader = Callable[[Location], Iterator[Sample | BadRow]]
 ColdStartReader = Callable[[Location], Iterator[ColdStartSample | BadRow]]
