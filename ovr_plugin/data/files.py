@@ -119,12 +119,17 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Iterat
     Raises:
         ValueError: the file, or the rest of it, cannot be read; the message says from which row.
     """
+    n_rows = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal n_rows
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(ROWS_AT_ONCE, columns=_present(columns, file.schema_arrow))
+            n_rows = file.metadata.num_rows
+            kept = _present(columns, file.schema_arrow)
+            for group in range(file.num_row_groups):  # a broken one must not cost the one before
+                yield from file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=kept)
 
-    yield from _rows_of(batches(), "parquet")
+    yield from _rows_of(batches(), "parquet", lambda: f" of {n_rows}" if n_rows else "")
 
 
 def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -150,7 +155,9 @@ def _present(columns: Sequence[str] | None, schema: pa.Schema) -> list[str] | No
     return None if columns is None else [name for name in columns if name in schema.names]
 
 
-def _rows_of(batches: Iterator[pa.RecordBatch], kind: str) -> Iterator[dict[str, Any]]:
+def _rows_of(
+    batches: Iterator[pa.RecordBatch], kind: str, in_all: Callable[[], str] = str
+) -> Iterator[dict[str, Any]]:
     row = 0
     try:
         for batch in batches:
@@ -158,7 +165,9 @@ def _rows_of(batches: Iterator[pa.RecordBatch], kind: str) -> Iterator[dict[str,
                 yield values
                 row += 1
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a readable {kind} file, from row {row}: {error}") from error
+        raise ValueError(
+            f"not a readable {kind} file, from row {row}{in_all()}: {error}"
+        ) from error
 
 
 def read_csv(

@@ -173,6 +173,7 @@ class _SourceKeys:
     difficulty: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     min_pixels: int | None = None
     max_pixels: int | None = None
+    broken_files: str = "stop"
 
 
 def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:

@@ -86,8 +86,9 @@ def prepare(
     Raises:
         ValueError: a wrong manifest (all mistakes), or too few good rows for two files. The report
             and the bad rows are written all the same where they exist.
-        Stopped: no space left, or a source that cannot be read to its end. The other sources were
-            still done; all finished chunks are kept for the next start.
+        Stopped: no space left, or a source that cannot be read to its end, be it a file of it
+            (`Source.broken_files`). The other sources, and the rest of this one, were still done;
+            all finished chunks are kept for the next start.
     """
     mistakes = manifest.problems()
     if mistakes:
@@ -101,13 +102,9 @@ def prepare(
     try:
         for read in sources:
             read_source(manifest, plan, read, n_workers, ray, on_progress)
-        broken = [f"{read.source.label}: {read.failed}" for read in sources if read.failed]
-        if broken:
-            raise Stopped(
-                "not all sources could be read to their end:\n  " + "\n  ".join(broken) + "\n"
-                f"The others are done. What is done is kept in {work}; mend the source and start "
-                "the same command again."
-            )
+        problems = [f"{read.source.label}: {why}" for read in sources for why in read.problems]
+        if problems:
+            raise Stopped(_what_broke_off(sources, problems, work))
         report = _finish(manifest, plan, sources, out, work)
     except OSError as error:
         if error.errno not in OUT_OF_SPACE:
@@ -115,6 +112,18 @@ def prepare(
         raise Stopped(_where_it_stopped(sources, work, error)) from error
     shutil.rmtree(work)
     return report
+
+
+def _what_broke_off(sources: list[ReadSource], problems: list[str], work: Path) -> str:
+    n_rows = sum(read.n_rows for read in sources)
+    way_out = "mend the source"
+    if any(read.broken for read in sources if read.problems):
+        way_out += ", or give it `broken_files: keep` to take what can be read,"
+    return (
+        "not all sources could be read to their end:\n  " + "\n  ".join(problems) + "\n"
+        f"All that could be read, {n_rows:,} rows, is done and kept in {work}; {way_out} and start "
+        "the same command again."
+    )
 
 
 def _where_it_stopped(sources: list[ReadSource], work: Path, error: OSError) -> str:
@@ -175,6 +184,7 @@ def _finish(
             "good": int((keep & (source_of == at)).sum()),
             "bad": report.n_dropped(read.source.label),
             "unused": int(n_unused[at]),
+            "broken_files": sum(map(len, read.broken.values())),
             **{name: int((source_of[copies] == at).sum()) for name, copies in splits.items()},
         }
     write_json(out / "report.json", report.as_dict())

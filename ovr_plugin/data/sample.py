@@ -168,6 +168,11 @@ class BadRow:
         return f"{place}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class BrokenFile(BadRow):
+    """A file that cannot be read from ``row`` on (None: at all): nobody knows what is lost."""
+
+
 def at_place(sample: Sample, index: int, split: str) -> Sample:
     """The same sample as row ``index`` of the file of ``split``."""
     return replace(sample, index=index, split=split)

@@ -23,6 +23,7 @@ KINDS: dict[str, type[Sample] | type[ColdStartSample]] = {
     "rl": Sample,
     "cold_start": ColdStartSample,
 }
+BROKEN_FILES = ("stop", "keep")
 READERS = {"rl": reader_names, "cold_start": cold_start_reader_names}
 
 
@@ -39,6 +40,8 @@ class Source:
         weight: of the source's rows in the training file: 0.5 keeps half, 2 has each twice.
         min_pixels, max_pixels: of its pictures, where a row has none of its own; they win over
             the run's ``data.min_pixels`` and ``data.max_pixels``.
+        broken_files: ``stop`` where a file cannot be read to its end, or ``keep`` what can be read
+            of it; a broken row in the middle is only that row.
         name: in ids and report; by default the reader's, or that of the other kinds of source.
         parquet: a file of `Sample` or `ColdStartSample` rows.
         logic: families of generated puzzles (``[all]``), ``n`` rows of each, of ``difficulty``.
@@ -56,6 +59,7 @@ class Source:
     difficulty: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     min_pixels: int | None = None
     max_pixels: int | None = None
+    broken_files: str = "stop"
 
     def problems(self, stage: str) -> list[str]:
         """What is wrong with the settings."""
@@ -76,6 +80,9 @@ class Source:
             found.append(f".root: {self.root!r} names no data set; it must be hub:ORG/NAME")
         if not 0 < self.weight < math.inf:
             found.append(f".weight: must be positive and finite, not {self.weight}")
+        if self.broken_files not in BROKEN_FILES:
+            either = " or ".join(BROKEN_FILES)
+            found.append(f".broken_files: must be {either}, not {self.broken_files!r}")
         if self.logic is not None:
             found += self._logic_problems()
         limits = self.pixel_limits.problem()

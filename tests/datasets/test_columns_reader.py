@@ -165,7 +165,7 @@ def test_only_the_own_table_takes_columns():
             ["0", "1", "2"],
             [
                 (
-                    None,
+                    3,
                     "a quote is never closed: it opens in the row that begins in line 5; "
                     "the rest of the file was not read",
                 )

@@ -19,6 +19,7 @@ from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
 from ovr_plugin.data.prompt import question_prompt
+from ovr_plugin.data.readers import _tables
 from ovr_plugin.data.sample import ColdStartSample, Sample
 from ovr_plugin.models.tiny import SPECIAL_TOKENS
 
@@ -428,6 +429,96 @@ def test_broken_rows_in_the_middle_of_a_file_lose_nothing_else(tmp_path, small_c
     bad = list(read_jsonl(tmp_path / "out" / "bad_rows.jsonl"))
     assert [(line["row"]) for line in bad] == [7, 15, 20]
     assert report["sources"]["orz"]["good"] == 28
+
+
+def cut(path, share=0.5):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+
+
+def test_a_file_that_breaks_off_stops_the_run_and_loses_nothing_else(
+    tmp_path, monkeypatch, small_chunks
+):
+    """The rest of the source and the other sources are done; mended, only what was lost is."""
+    root = write_orz(tmp_path / "raw", sums(35), name="a")
+    write_orz(tmp_path / "raw", sums(35, start=100), name="b")
+    other = write_orz(tmp_path / "other", sums(25, start=200))
+    manifest = Manifest([Source("orz", root), Source("orz", other, name="other")])
+    prepare(manifest, tmp_path / "whole")
+    file = root / "data" / "orz_math_a.json"
+    whole = file.read_bytes()
+    cut(file, 0.6)
+    with pytest.raises(Stopped) as stopped:
+        prepare(manifest, tmp_path / "out")
+    message = str(stopped.value)
+    n_read = int(message.partition("row ")[2].partition(":")[0])
+    assert 15 < n_read < 25
+    for said in (f"orz: {file}, row {n_read}: not valid JSON: ", "character ", "mend the source"):
+        assert said in message
+    assert f"{n_read + 1 + 35 + 25} rows, is done" in message
+    assert not (tmp_path / "out" / "train.parquet").exists()
+    with monkeypatch.context() as patch:
+        counted = Counted(patch)
+        with pytest.raises(Stopped, match=r"orz_math_a\.json, row"):
+            prepare(manifest, tmp_path / "out")  # the same again, without any work
+        assert counted.n_done == 0
+    file.write_bytes(whole)
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 7  # none of the other source
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_can_be_read_of_a_broken_file_is_kept_on_request(tmp_path, monkeypatch, small_chunks):
+    root = write_orz(tmp_path / "raw", sums(35), name="a")
+    write_orz(tmp_path / "raw", sums(35, start=100), name="b")
+    cut(root / "data" / "orz_math_a.json")
+    sources = [Source("orz", root)]
+    with pytest.raises(Stopped, match="broken_files: keep"):
+        prepare(Manifest(sources), tmp_path / "out")
+    counted = Counted(monkeypatch)
+    report = prepare(Manifest([replace(sources[0], broken_files="keep")]), tmp_path / "out")
+    assert counted.n_done == 0  # all that was done is used
+    orz = report["sources"]["orz"]
+    assert (orz["broken_files"], orz["bad"], orz["read"]) == (1, 1, orz["good"] + 1)
+    assert 35 + 10 < orz["good"] < 70
+    with pytest.raises(ValueError, match="broken_files: must be stop or keep, not 'x'"):
+        prepare(Manifest([replace(sources[0], broken_files="x")]), tmp_path / "out")
+
+
+def test_a_file_that_could_not_be_read_for_a_while(tmp_path, monkeypatch, small_chunks):
+    """A disk that comes back leaves no change in the file: its rows must not be left out."""
+    root = tmp_path / "raw"
+    root.mkdir()
+    write_jsonl(
+        root / "a.jsonl", [{"problem": f"{n} + {n} + 1?", "answer": 2 * n + 1} for n in range(40)]
+    )
+    names = {"question": "problem", "answer": "answer"}
+    manifest = Manifest([Source("columns", root, columns=names)], filters={})
+    prepare(manifest, tmp_path / "whole")
+    real = _tables.json.loads
+
+    def fails(line):
+        if b"33 + 33" in line:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_tables.json, "loads", fails)
+        with pytest.raises(Stopped, match=r"a\.jsonl, row 3[34]: cannot be read to its end: .*Input"):
+            prepare(manifest, tmp_path / "out")
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_many_broken_files_are_counted(tmp_path):
+    for name in range(13):
+        cut(write_orz(tmp_path / "raw", sums(9), name) / "data" / f"orz_math_{name}.json")
+    with pytest.raises(Stopped, match=r"orz: \.\.\. and 3 files more") as stopped:
+        prepare(Manifest([Source("orz", tmp_path / "raw")]), tmp_path / "out")
+    assert str(stopped.value).count("not valid JSON") == 10
 
 
 class Counted:
