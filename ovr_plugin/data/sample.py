@@ -18,6 +18,7 @@ from ovr_plugin.data.schema import COLD_START_SCHEMA, SCHEMA
 from ovr_plugin.reward.spec import AnswerSpec
 
 IMAGE_PLACEHOLDER = "<image>"
+SPLITS = ("train", "val", "test")
 ROLES = ("system", "user", "assistant")
 
 Message = dict[str, str]

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ovr_plugin.data.curation.settings import read_settings
 from ovr_plugin.data.files import read_parquet
 from ovr_plugin.data.images import PixelLimits
 from ovr_plugin.data.readers import (
     HUB,
     cold_start_reader_names,
+    columns_class,
     get_cold_start_reader,
     get_reader,
     reader_names,
@@ -35,7 +37,8 @@ class Source:
         reader, root: a corpus by its reader's name (of the stage), and its folder, file, archive
             or ``hub:NAME``.
         columns: of the reader ``columns``, where its table has what
-            (`ovr_plugin.data.readers.columns.Columns`).
+            (`ovr_plugin.data.readers.columns.Columns`, in the cold start
+            `ovr_plugin.data.readers.cold_start.columns.PairColumns`).
         limit: rows at most, a seeded choice of the good ones.
         weight: of the source's rows in the training file: 0.5 keeps half, 2 has each twice.
         min_pixels, max_pixels: of its pictures, where a row has none of its own; they win over
@@ -63,16 +66,21 @@ class Source:
 
     def problems(self, stage: str) -> list[str]:
         """What is wrong with the settings."""
-        given = [key for key in ("reader", "parquet", "logic") if getattr(self, key) is not None]
-        if len(given) != 1:
-            return [f": must have exactly one of reader, parquet and logic, not {given or 'none'}"]
         found = []
-        names = READERS[stage]()
+        if len(self.kinds) != 1:
+            has = self.kinds or "none"
+            found.append(f": must have exactly one of reader, parquet and logic, not {has}")
+        stages = [stage] if stage in READERS else list(READERS)
+        names = sorted({name for each in stages for name in READERS[each]()})
         if self.reader is not None and self.reader not in names:
             found.append(f".reader: no {self.reader!r}; there are {', '.join(names)}")
-        found += self._column_problems()
-        if self.reader is not None and self.root is None:
+        found += self._column_problems(stage)
+        if self.reader is not None and not str(self.root or "").strip():
             found.append(".root: is missing; it must be the corpus's folder")
+        if self.reader is None and self.root is not None:
+            found.append(": root goes with a reader, and there is none")
+        if self.parquet is not None and not str(self.parquet).strip():
+            found.append(".parquet: is empty; it must be a file")
         if self.limit is not None and self.limit < 1:
             found.append(f".limit: must be at least 1, not {self.limit}")
         on_hub = str(self.root).startswith(HUB)
@@ -88,19 +96,16 @@ class Source:
         limits = self.pixel_limits.problem()
         return [*found, f": {limits}"] if limits else found
 
-    def _column_problems(self) -> list[str]:
+    def _column_problems(self, stage: str) -> list[str]:
         if self.reader != "columns":
             wrong = ".columns: only the reader 'columns' takes them"
             return [] if self.columns is None else [wrong]
         if self.columns is None:
             return [".columns: is missing; it must name the table's columns"]
-        from ovr_plugin.data.readers.columns import Columns
-
-        try:
-            Columns.of(self.columns)
-        except ValueError as error:
-            return [f".{error}"]
-        return []
+        found: list[str] = []
+        if stage in KINDS:
+            read_settings(columns_class(stage), self.columns, ".columns", found)
+        return found
 
     def _logic_problems(self) -> list[str]:
         from ovr_plugin.data.logic import family_names
@@ -113,6 +118,11 @@ class Source:
         if not self.difficulty or not all(1 <= each <= 5 for each in self.difficulty):
             found.append(f".difficulty: must be levels from 1 to 5, not {self.difficulty}")
         return found
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which of the three kinds of source are named; of a right one, one is."""
+        return [key for key in ("reader", "parquet", "logic") if getattr(self, key) is not None]
 
     @property
     def pixel_limits(self) -> PixelLimits:
@@ -152,7 +162,7 @@ class Source:
     def _reader(self, stage: str) -> Any:
         if stage == "rl":
             return get_reader(str(self.reader), self.columns)
-        return get_cold_start_reader(str(self.reader))
+        return get_cold_start_reader(str(self.reader), self.columns)
 
     def _named(self, sample: Any, known_as: str) -> Any:
         if self.pixel_limits.as_dict() and getattr(sample, "images", []):

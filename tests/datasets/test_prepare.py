@@ -336,6 +336,13 @@ def test_corpora_of_the_cold_start_and_a_table_of_ones_own_in_a_manifest(tmp_pat
     (pair,) = read(tmp_path / "out", "train", ColdStartSample)
     assert (pair.data_source, pair.id) == ("limo", "limo/rows.jsonl#0")
     manifest.write_text(
+        "{stage: cold_start, val_fraction: 0, filters: {}, sources: [{reader: columns, root: own, "
+        "name: mine, columns: {question: task, response: gold}}]}"
+    )
+    prepare(load_manifest(manifest), tmp_path / "out")
+    (pair,) = read(tmp_path / "out", "train", ColdStartSample)
+    assert (pair.response, pair.id) == ("4", "mine/rows.jsonl#0")
+    manifest.write_text(
         "{val_fraction: 0, filters: {}, sources: [{reader: columns, root: own, name: mine, "
         "columns: {question: task, answer: gold}}]}"
     )
@@ -505,7 +512,9 @@ def test_a_file_that_could_not_be_read_for_a_while(tmp_path, monkeypatch, small_
 
     with monkeypatch.context() as patch:
         patch.setattr(_tables.json, "loads", fails)
-        with pytest.raises(Stopped, match=r"a\.jsonl, row 3[34]: cannot be read to its end: .*Input"):
+        with pytest.raises(
+            Stopped, match=r"a\.jsonl, row 3[34]: cannot be read to its end: .*Input"
+        ):
             prepare(manifest, tmp_path / "out")
     counted = Counted(monkeypatch)
     prepare(manifest, tmp_path / "out")

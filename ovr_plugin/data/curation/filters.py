@@ -229,14 +229,19 @@ def evaluation_rows(of: Against, folder: Path) -> Iterator[Sample]:
         ValueError: a file in which no row has the question's column, or that cannot be read.
     """
     for pattern in of.files:
-        path = (folder / pattern).resolve()
-        root = Path(*path.parts[: next(i for i, p in enumerate([*path.parts, "*"]) if "*" in p)])
-        root = root if root.is_dir() else root.parent
-        files = sorted(root.glob(path.relative_to(root).as_posix()))
+        root, files = evaluation_files(pattern, folder)
         if not files:
             raise FileNotFoundError(f"evaluation set: no file matches {folder / pattern}")
         for file in files:
             yield from _questions(root, file, of)
+
+
+def evaluation_files(pattern: str, folder: Path) -> tuple[Path, list[Path]]:
+    """The files that a glob finds, and the folder that the part of it without stars names."""
+    path = (folder / pattern).resolve()
+    root = Path(*path.parts[: next(i for i, p in enumerate([*path.parts, "*"]) if "*" in p)])
+    root = root if root.is_dir() else root.parent
+    return root, sorted(root.glob(path.relative_to(root).as_posix()))
 
 
 def _questions(root: Path, file: Path, of: Against) -> Iterator[Sample]:
