@@ -14,6 +14,7 @@ from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.readers import get_cold_start_reader, get_reader
 from ovr_plugin.data.sample import BadRow, cold_start_problems, problems
 
+CONVERT = "; CSV must be in UTF-8: convert the file"
 COLUMNS = {
     "question": "task",
     "answer": "gold",
@@ -194,18 +195,18 @@ def test_only_the_own_table_takes_columns():
         (
             b"q,a\n0,0\ncaf\xe9,1\n2,2\n",
             ["0", "2"],
-            [(1, "not valid UTF-8: byte 0xe9 in cell 0")],
+            [(1, "not valid UTF-8: byte 0xe9 in cell 0" + CONVERT)],
         ),
         (b"q,a\n0,0\none\0,1\n2,2\n", ["0", "2"], [(1, "a NUL character in the text: cell 0")]),
         (
             "q,a\n0,0\n".encode("utf-16"),
             [],
-            [(None, "not valid UTF-8: the file is in UTF-16; convert it")],
+            [(None, "not valid UTF-8: the file is in UTF-16" + CONVERT)],
         ),
         (
             b"q,caf\xe9\n0,0\n",
             [],
-            [(None, "not a readable header: not valid UTF-8: byte 0xe9 in cell 1")],
+            [(None, "not a readable header: not valid UTF-8: byte 0xe9 in cell 1" + CONVERT)],
         ),
         ("\ufeffq,a\n\ncafé\n\n0,0\n".encode(), ["0"], [(0, "empty: 'a'")]),
     ],
