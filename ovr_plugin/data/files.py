@@ -136,11 +136,11 @@ def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> Iterat
     def batches() -> Iterator[pa.RecordBatch]:
         with pa.memory_map(str(path)) as source:
             try:
-                reader = pa.ipc.open_stream(source)
+                found = iter(pa.ipc.open_stream(source))
             except pa.ArrowInvalid:
-                reader = pa.ipc.open_file(source)
-                reader = (reader.get_batch(i) for i in range(reader.num_record_batches))
-            for batch in reader:
+                file = pa.ipc.open_file(source)
+                found = (file.get_batch(i) for i in range(file.num_record_batches))
+            for batch in found:
                 kept = _present(columns, batch.schema)
                 batch = batch if kept is None else batch.select(kept)
                 for start in range(0, len(batch), ROWS_AT_ONCE):

@@ -227,9 +227,12 @@ def _missing_places(keys: _Keys, manifest: Manifest, places: Sequence[int]) -> l
     against = contamination.get("against") if isinstance(contamination, Mapping) else None
     for place, each in enumerate(against if isinstance(against, list) else []):
         for pattern in _texts(each, "files"):
-            if not evaluation_files(pattern, manifest.folder)[1]:
-                where = f"filters.contamination.against[{place}].files"
-                found.append(f"{where}: {manifest.folder / pattern} is not there")
+            where = f"filters.contamination.against[{place}].files"
+            try:
+                if not evaluation_files(pattern, manifest.folder)[1]:
+                    found.append(f"{where}: {manifest.folder / pattern} is not there")
+            except ValueError as error:
+                found.append(f"{where}: {error}")
     return found
 
 

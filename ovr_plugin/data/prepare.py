@@ -115,7 +115,7 @@ def prepare(
 
 
 def _what_broke_off(sources: list[ReadSource], problems: list[str], work: Path) -> str:
-    n_rows = sum(read.n_rows for read in sources)
+    n_rows = sum(read.n_rows - sum(map(len, read.broken.values())) for read in sources)
     way_out = "mend the source"
     if any(read.broken for read in sources if read.problems):
         way_out += ", or give it `broken_files: keep` to take what can be read,"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ovr_plugin.data.curation.settings import read_settings
+from ovr_plugin.data.curation.strata import MAX_WEIGHT
 from ovr_plugin.data.files import read_parquet
 from ovr_plugin.data.images import PixelLimits
 from ovr_plugin.data.readers import (
@@ -18,6 +19,7 @@ from ovr_plugin.data.readers import (
     get_cold_start_reader,
     get_reader,
     reader_names,
+    resolved,
 )
 from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
 
@@ -25,6 +27,7 @@ KINDS: dict[str, type[Sample] | type[ColdStartSample]] = {
     "rl": Sample,
     "cold_start": ColdStartSample,
 }
+NAME = re.compile(r"[\w+-][\w.+-]{0,99}")  # it begins ids, which are paths, and a folder's name
 BROKEN_FILES = ("stop", "keep")
 READERS = {"rl": reader_names, "cold_start": cold_start_reader_names}
 
@@ -86,8 +89,10 @@ class Source:
         on_hub = str(self.root).startswith(HUB)
         if on_hub and not str(self.root).removeprefix(HUB).partition(":")[0].strip():
             found.append(f".root: {self.root!r} names no data set; it must be hub:ORG/NAME")
-        if not 0 < self.weight < math.inf:
-            found.append(f".weight: must be positive and finite, not {self.weight}")
+        if not 0 < self.weight <= MAX_WEIGHT:
+            found.append(f".weight: must be positive and at most {MAX_WEIGHT}, not {self.weight}")
+        if self.name and not NAME.fullmatch(self.name):
+            found.append(f".name: must be letters, digits and ._+-, not {self.name!r}")
         if self.broken_files not in BROKEN_FILES:
             either = " or ".join(BROKEN_FILES)
             found.append(f".broken_files: must be {either}, not {self.broken_files!r}")
@@ -139,7 +144,7 @@ class Source:
         given = self.root if self.reader is not None else self.parquet
         if str(given).startswith(HUB):
             return str(given)
-        return None if given is None else (folder / given).resolve()
+        return None if given is None else resolved(folder / given)
 
     def rows(self, folder: Path, seed: int, stage: str) -> Iterator[Any]:
         """All rows, in the same order every time: samples and `BadRow`s."""

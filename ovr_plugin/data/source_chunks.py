@@ -135,6 +135,8 @@ def read_source(
 
     read.folder.mkdir(parents=True, exist_ok=True)
     run_tasks(do_chunk, plan, open_chunks(), n_workers=n_workers, ray=ray, on_done=finished)
+    if not progress.n_rows and not read.failed:
+        read.failed = f"there is not one row in {read.source.place(manifest.folder)}"
     if read.broken or broken.exists():
         write_json(broken, read.broken)
     if not read.problems:

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -89,6 +90,9 @@ LAYOUTS = {
         json.dumps(ROWS), encoding="utf-8-sig"
     ),
     "saved by datasets": write_saved,
+    "an Arrow file": lambda path: pa.feather.write_feather(
+        pa.Table.from_pylist(ROWS), path / "train.arrow", compression="uncompressed"
+    ),
     "zip": write_zip,
     "tar": write_tar,
 }

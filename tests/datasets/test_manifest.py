@@ -96,15 +96,15 @@ strata: [{{by: modality, weights: {{text: .nan}}}}]
     with pytest.raises(ValueError, match="mistakes") as raised:
         load_manifest(tmp_path / "m.yaml")
     for said in (
-        "sources[0].weight: must be positive and finite, not inf",
-        "sources[1].weight: must be positive and finite, not nan",
+        "sources[0].weight: must be positive and at most 1000, not inf",
+        "sources[1].weight: must be positive and at most 1000, not nan",
         "sources[2].root: 'hub:' names no data set; it must be hub:ORG/NAME",
-        "sources[3].weight: must be positive and finite, not -1",
+        "sources[3].weight: must be positive and at most 1000, not -1",
         "sources[4]: no setting 'rot'",
         "sources[5].root: 'hub: :config' names no data set",
         "seed: must not be negative, not -1",
         "filters.length.max_prompt_chars: must be at least 1",
-        "strata[0].weights: must be finite and not negative: nan",
+        "strata[0].weights: must be from 0 to 1000: nan",
         *(["manifest"] if more else []),
     ):
         assert said in str(raised.value), said
@@ -193,6 +193,7 @@ def test_a_wrong_stage_hides_nothing_else(tmp_path):
 
 def test_all_files_that_are_not_there_are_named_at_once(tmp_path):
     (tmp_path / "there.jsonl").touch()
+    (tmp_path / "b.parquet").symlink_to("b.parquet")  # leads to itself
     found = mistakes(
         tmp_path,
         """
@@ -214,3 +215,35 @@ strata: [{by: pass_rate, file: f.jsonl, weights: [1, 1], quantiles: 2}]
         "filters.contamination.against[0].files: d/*.jsonl is not there",
         "filters.contamination.against[1].files: e.parquet is not there",
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("name: ../../evil", ".name: must be letters, digits and ._+-, not '../../evil'"),
+        ("name: a/b", ".name: must be letters"),
+        ("name: .", ".name: must be letters"),
+        ("name: .hidden", ".name: must be letters"),
+        ('name: "a\\nb"', ".name: must be letters"),
+        ("weight: 1.0e+9", ".weight: must be positive and at most 1000, not 1000000000.0"),
+        ("columns: {data_source: a/b}", ".columns.data_source: must have no slash: 'a/b'"),
+        ("columns: {tolerance: .nan}", ".columns.tolerance: must be finite and not negative"),
+        ("columns: {tolerance: -1}", ".columns.tolerance: must be finite and not negative"),
+    ],
+)
+def test_values_that_would_do_harm_are_refused(tmp_path, source, message):
+    """A name is part of a folder's name; a slash ends it in ids; a weight fills the memory."""
+    source = source.replace("{", "{question: q, answer: a, ")
+    if not source.startswith("columns"):
+        source += ", columns: {question: q, answer: a}"
+    [found] = mistakes(tmp_path, f"sources: [{{reader: columns, root: ., {source}}}]")
+    assert found.startswith(f"sources[0]{message}")
+
+
+@pytest.mark.parametrize("pattern", ["a**b", ""])
+def test_a_pattern_that_is_none(tmp_path, pattern):
+    against = f"{{against: [{{files: ['{pattern}'], question: q}}]}}"
+    [found] = mistakes(
+        tmp_path, f"{{sources: [{{logic: [maze]}}], filters: {{contamination: {against}}}}}"
+    )
+    assert found.startswith("filters.contamination.against[0].files: ")

@@ -462,7 +462,7 @@ def test_a_file_that_breaks_off_stops_the_run_and_loses_nothing_else(
     assert 15 < n_read < 25
     for said in (f"orz: {file}, row {n_read}: not valid JSON: ", "character ", "mend the source"):
         assert said in message
-    assert f"{n_read + 1 + 35 + 25} rows, is done" in message
+    assert f"{n_read + 35 + 25} rows, is done" in message
     assert not (tmp_path / "out" / "train.parquet").exists()
     with monkeypatch.context() as patch:
         counted = Counted(patch)
@@ -520,6 +520,14 @@ def test_a_file_that_could_not_be_read_for_a_while(tmp_path, monkeypatch, small_
     prepare(manifest, tmp_path / "out")
     assert counted.n_done == 1
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_source_without_a_row_is_no_source(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "orz_math_x.jsonl").touch()
+    sources = [Source("orz", tmp_path / "empty"), Source(logic=["maze"], n=5)]
+    with pytest.raises(Stopped, match=r"orz: there is not one row in .*empty"):
+        prepare(Manifest(sources), tmp_path / "out")
 
 
 def test_many_broken_files_are_counted(tmp_path):
@@ -632,7 +640,10 @@ def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
         ({"sources": [Source("orz", "a"), Source("orz", "b")]}, "given twice: orz"),
         ({"sources": [Source("nothing", "a")]}, "no 'nothing'"),
         ({"sources": [Source("orz", "a", limit=0)]}, "limit: must be at least 1, not 0"),
-        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive and finite, not 0"),
+        (
+            {"sources": [Source("orz", "a", weight=0)]},
+            "weight: must be positive and at most 1000, not 0",
+        ),
         ({"sources": [Source("orz")]}, "root: is missing"),
         ({"sources": [Source()]}, "exactly one of reader, parquet and logic"),
         ({"sources": [Source("orz", "a")], "val_fraction": 1.0}, "val_fraction: must be 0 or"),

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from ovr_plugin.data.readers._about import BENCHMARKS, About
-from ovr_plugin.data.readers._corpus import HUB, Location, file_at
+from ovr_plugin.data.readers._corpus import HUB, Location, file_at, resolved
 from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "get_cold_start_reader",
     "get_reader",
     "reader_names",
+    "resolved",
     "sources",
 ]
 

@@ -31,6 +31,14 @@ _BROKEN = (
 NO_ROWS = {"dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"}
 
 
+def resolved(path: Path) -> Path:
+    """The path without links; of one whose links lead round in a circle, the path itself."""
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError):
+        return path.absolute()
+
+
 def corpus_files(location: Location, patterns: Iterable[str]) -> Iterator[tuple[Path, str]]:
     """Each file of a corpus: its root, which pictures may not leave, and the path below it.
 

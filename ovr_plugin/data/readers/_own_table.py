@@ -27,14 +27,20 @@ def read_names(kind: type[Names], given: Names | Mapping[str, Any] | None) -> Na
     return names
 
 
-def empty_names(names: Any) -> list[str]:
-    """A line for each name that is an empty text."""
+def name_problems(names: Any) -> list[str]:
+    """What is wrong with the names beyond their types: empty ones, a ``data_source`` with a slash.
+
+    The latter begins ids, in which a slash ends it.
+    """
     values = {field.name: getattr(names, field.name) for field in fields(names)}
-    return [
+    found = [
         f".{name}: is empty"
         for name, value in values.items()
         if isinstance(value, str) and not value.strip()
     ]
+    if "/" in names.data_source:
+        found.append(f".data_source: must have no slash: {names.data_source!r}")
+    return found
 
 
 def checked_table(root: Path, file: str, names: Iterable[str], needed: Iterable[str]) -> RawRows:

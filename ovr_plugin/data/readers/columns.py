@@ -8,6 +8,7 @@ the first row has not is a mistake in the naming and stops at once, with the col
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,8 @@ from ovr_plugin.data.readers._corpus import Location
 from ovr_plugin.data.readers._own_table import (
     as_text,
     checked_table,
-    empty_names,
     find,
+    name_problems,
     optional,
     read_names,
     single,
@@ -79,7 +80,10 @@ class Columns:
 
     def problems(self) -> list[str]:
         """What is wrong with the names beyond their types."""
-        return empty_names(self)
+        found = name_problems(self)
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            found.append(f".tolerance: must be finite and not negative, not {self.tolerance}")
+        return found
 
     def named(self) -> list[str]:
         """The columns that a table must have."""

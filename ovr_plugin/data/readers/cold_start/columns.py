@@ -16,7 +16,7 @@ from ovr_plugin.data.readers._about import About
 from ovr_plugin.data.readers._corpus import Location
 from ovr_plugin.data.readers._own_table import (
     checked_table,
-    empty_names,
+    name_problems,
     optional,
     read_names,
     text,
@@ -61,7 +61,7 @@ class PairColumns:
 
     def problems(self) -> list[str]:
         """What is wrong with the names beyond their types."""
-        return empty_names(self)
+        return name_problems(self)
 
     def named(self) -> list[str]:
         """The columns that a table must have."""
