@@ -43,6 +43,7 @@ from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.report import Report
 from ovr_plugin.data.files import write_json, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
+from ovr_plugin.data.lock import alone_in
 from ovr_plugin.data.manifest import Manifest
 from ovr_plugin.data.sample import Sample, at_place
 from ovr_plugin.data.selection import (
@@ -86,15 +87,34 @@ def prepare(
     Raises:
         ValueError: a wrong manifest (all mistakes), or too few good rows for two files. The report
             and the bad rows are written all the same where they exist.
-        Stopped: no space left, or a source that cannot be read to its end, be it a file of it
-            (`Source.broken_files`). The other sources, and the rest of this one, were still done;
-            all finished chunks are kept for the next start.
+        Stopped: another run is at work in ``out_dir``; no space left; or a source that cannot be
+            read to its end, be it a file of it (`Source.broken_files`). The other sources, and the
+            rest of this one, were still done; all finished chunks are kept for the next start.
     """
     mistakes = manifest.problems()
     if mistakes:
         raise ValueError("; ".join(mistakes))
     out = Path(out_dir)
     work = out / "work"
+    try:
+        with alone_in(work):
+            report = _prepare(manifest, out, work, n_workers, ray, on_progress)
+            shutil.rmtree(work)
+    except BlockingIOError:
+        raise Stopped(
+            f"another run is at work in {out}: wait for its end, or choose another folder"
+        ) from None
+    return report
+
+
+def _prepare(
+    manifest: Manifest,
+    out: Path,
+    work: Path,
+    n_workers: int | None,
+    ray: str | None,
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Any]:
     plan = _plan(manifest)
     sources = [
         ReadSource(source, work / source_digest(manifest, source)) for source in manifest.sources
@@ -105,13 +125,11 @@ def prepare(
         problems = [f"{read.source.label}: {why}" for read in sources for why in read.problems]
         if problems:
             raise Stopped(_what_broke_off(sources, problems, work))
-        report = _finish(manifest, plan, sources, out, work)
+        return _finish(manifest, plan, sources, out, work)
     except OSError as error:
         if error.errno not in OUT_OF_SPACE:
             raise
         raise Stopped(_where_it_stopped(sources, work, error)) from error
-    shutil.rmtree(work)
-    return report
 
 
 def _what_broke_off(sources: list[ReadSource], problems: list[str], work: Path) -> str:

@@ -259,6 +259,7 @@ def test_paths_that_a_row_may_and_may_not_name(tmp_path, rows):
     (data / "link.png").symlink_to(elsewhere / "secret.png")
     (data / "folder").symlink_to(elsewhere)
     (data / "gone.png").symlink_to(elsewhere / "gone.png")
+    shutil.copy(picture, os.fsencode(data) + b"/odd\xff.png")
     (tmp_path / "corpus2").mkdir()
     shutil.copy(picture, tmp_path / "corpus2" / "twin.png")
     outside, missing = "the picture lies outside the corpus", "the picture is not there"
@@ -274,6 +275,7 @@ def test_paths_that_a_row_may_and_may_not_name(tmp_path, rows):
         str(elsewhere / "secret.png"): outside,
         "../../../corpus2/twin.png": outside,
         "a\0.png": outside,
+        "odd\udcff.png": "the picture's path is not valid Unicode",
         "https://x/a.png": "image given by URL",
     }.items():
         (data / "triangle.json").write_text(json.dumps({**row, "image": path}))
@@ -465,6 +467,17 @@ def test_json_lines_called_json_with_broken_lines_first(tmp_path):
     (tmp_path / "train.json").write_text(text)
     bad, also_bad, *good = read("numinamath", tmp_path)
     assert (bad.row, also_bad.row, len(good)) == (0, 1, len(ROWS))
+
+
+def test_a_file_whose_name_cannot_be_written(tmp_path):
+    """The report is UTF-8; the other files are read."""
+    for name in (b"a.jsonl", b"b\xff.jsonl"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(lines(ROWS))
+    *good, bad = read("numinamath", tmp_path)
+    assert len(good) == len(ROWS)
+    assert isinstance(bad, BrokenFile)
+    assert bad.file == str(tmp_path / "b\\udcff.jsonl")
+    assert bad.reason == "the file's name is not valid UTF-8: rename it"
 
 
 def test_unknown_kind_of_file(tmp_path):

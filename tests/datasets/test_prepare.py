@@ -657,6 +657,26 @@ def test_bad_arguments(tmp_path, arguments, message):
         prepare(Manifest(**arguments), tmp_path)
 
 
+def test_two_runs_in_one_folder(tmp_path, monkeypatch):
+    """The second is told, and harms nothing; a lock that a dead process left holds nobody up."""
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(30)))])
+    told = []
+
+    def second(_):
+        with pytest.raises(Stopped, match=r"another run is at work in .*out: wait"):
+            prepare(Manifest([Source(logic=["maze"], n=9)]), tmp_path / "out")
+        told.append(True)
+
+    prepare(manifest, tmp_path / "out", on_progress=second)
+    assert told
+    prepare(manifest, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    (tmp_path / "next" / "work").mkdir(parents=True)
+    (tmp_path / "next" / "work" / "lock").touch()
+    prepare(manifest, tmp_path / "next")
+    assert contents(tmp_path / "next") == contents(tmp_path / "whole")
+
+
 def test_too_few_rows_for_two_files_still_gives_the_report(tmp_path):
     root = write_orz(tmp_path / "raw", [("What is 1 + 1?", "2"), ("Empty?", " ")])
     with pytest.raises(ValueError, match=r"no good row for val: see .*report\.json"):
