@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -247,7 +247,12 @@ class MappedRows(Generic[Record]):
 def save_array(path: str | Path, array: np.ndarray) -> None:
     """Write one array in numpy's format, to be memory-mapped with ``np.load(mmap_mode="r")``."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+        # Not the file itself: numpy would write it in C, and not say why when the disk is full.
+        np.save(_Written(file.write), array)
+
+
+class _Written(NamedTuple):
+    write: Callable[[bytes], int]
 
 
 def read_json(path: str | Path) -> Any:

@@ -59,7 +59,7 @@ from ovr_plugin.data.source_chunks import Progress, ReadSource, read_source, sou
 
 __all__ = ["FOR_EVALUATION", "Manifest", "Source", "Stopped", "content_key", "prepare"]
 
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class Stopped(Exception):
@@ -223,8 +223,8 @@ def _joined_marks(plan: Plan, chunks: list[Chunk], n_good: list[int], work: Path
             marks, thumbnails = np.load(chunk.marks), np.load(chunk.thumbnails)
             marks["thumbnail"][marks["thumbnail"] >= 0] += n_thumbnails
             n_thumbnails += len(thumbnails)
-            marks.tofile(all_marks)
-            thumbnails.tofile(all_t)
+            all_marks.write(marks.tobytes())
+            all_t.write(thumbnails.tobytes())
     if not sum(n_good):
         return np.zeros(0, dtype=kind)
     return np.memmap(work / "marks.bin", dtype=kind, mode="r")
