@@ -41,6 +41,7 @@ from ovr_plugin.data.curation.duplicates import (
 )
 from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.report import Report
+from ovr_plugin.data.executors import WorkerKilled
 from ovr_plugin.data.files import write_json, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.lock import alone_in
@@ -87,9 +88,10 @@ def prepare(
     Raises:
         ValueError: a wrong manifest (all mistakes), or too few good rows for two files. The report
             and the bad rows are written all the same where they exist.
-        Stopped: another run is at work in ``out_dir``; no space left; or a source that cannot be
-            read to its end, be it a file of it (`Source.broken_files`). The other sources, and the
-            rest of this one, were still done; all finished chunks are kept for the next start.
+        Stopped: another run is at work in ``out_dir``; no space left; a worker killed; or a source
+            that cannot be read to its end, be it a file of it (`Source.broken_files`). The other
+            sources, and the rest of this one, were still done; all finished chunks are kept for the
+            next start.
     """
     mistakes = manifest.problems()
     if mistakes:
@@ -126,10 +128,14 @@ def _prepare(
         if problems:
             raise Stopped(_what_broke_off(sources, problems, work))
         return _finish(manifest, plan, sources, out, work)
+    except WorkerKilled as error:
+        way_out = "start the same command again, with fewer --workers"
+        raise Stopped(_where_it_stopped(sources, work, error, way_out)) from error
     except OSError as error:
         if error.errno not in OUT_OF_SPACE:
             raise
-        raise Stopped(_where_it_stopped(sources, work, error)) from error
+        way_out = "make room and start the same command again"
+        raise Stopped(_where_it_stopped(sources, work, error, way_out)) from error
 
 
 def _what_broke_off(sources: list[ReadSource], problems: list[str], work: Path) -> str:
@@ -144,14 +150,14 @@ def _what_broke_off(sources: list[ReadSource], problems: list[str], work: Path) 
     )
 
 
-def _where_it_stopped(sources: list[ReadSource], work: Path, error: OSError) -> str:
+def _where_it_stopped(sources: list[ReadSource], work: Path, error: Exception, way_out: str) -> str:
     done = [f"{len(read.chunks)} chunks" for read in sources if read.chunks is not None]
     at = next((read for read in sources if read.chunks is None), None)
     where = "while writing the result" if at is None else f"in {at.source.label}, row {at.n_rows}"
     return (
         f"stopped {where}: {error}\n"
-        f"{len(done)} of {len(sources)} sources are done. What is done is kept in {work}; make "
-        "room and start the same command again."
+        f"{len(done)} of {len(sources)} sources are done. What is done is kept in {work}; "
+        f"{way_out}."
     )
 
 

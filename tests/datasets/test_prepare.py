@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +20,7 @@ from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
 from ovr_plugin.data.control_tokens import ControlTokens
 from ovr_plugin.data.curation.strata import Stratification
+from ovr_plugin.data.executors import WorkerKilled, run_tasks
 from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.manifest import load_manifest
@@ -685,3 +692,72 @@ def test_too_few_rows_for_two_files_still_gives_the_report(tmp_path):
         "no reference answer"
         in read_json(tmp_path / "out" / "report.json")["sources"]["orz"]["reasons"]
     )
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from ovr_plugin.data.executors import run_tasks
+
+def work(folder, task):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    run_tasks(work, sys.argv[1], iter(range(9)), n_workers=2)
+"""
+
+
+@pytest.mark.process
+def test_workers_end_with_a_run_that_is_killed(tmp_path):
+    """By the kernel, say, for want of memory; nothing then asks them to stop."""
+    (tmp_path / "killed.py").write_text(KILLED)
+    (tmp_path / "pids").mkdir()
+    command = [sys.executable, tmp_path / "killed.py", tmp_path / "pids"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as run:
+        wait_until(lambda: len(list((tmp_path / "pids").iterdir())) == 2, 60)
+        run.kill()
+    pids = [path.name for path in (tmp_path / "pids").iterdir()]
+    try:
+        wait_until(lambda: not any(is_alive(pid) for pid in pids), 20)
+    finally:
+        for pid in filter(is_alive, pids):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def kills_itself_once(mark, task):
+    if task == 5 and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.process
+def test_a_worker_that_is_killed_stops_the_run_with_a_word(tmp_path, monkeypatch, small_chunks):
+    with pytest.raises(WorkerKilled, match="a worker process was killed"):
+        run_tasks(kills_itself_once, tmp_path / "mark", iter(range(9)), n_workers=2)
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(30)))])
+
+    def killed(*_, **__):
+        raise WorkerKilled("a worker process was killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source_chunks, "run_tasks", killed)
+        with pytest.raises(Stopped, match="in orz, row 0: a worker process was killed") as stopped:
+            prepare(manifest, tmp_path / "out")
+    assert "with fewer --workers" in str(stopped.value)
+    prepare(manifest, tmp_path / "out")
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, timeout_s):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
