@@ -54,6 +54,10 @@ def prepare(
         console.print("Interrupted; the same command goes on where it stopped.")
         raise typer.Exit(130) from None
     Console().print(report_table(report))
+    unused = [name for name, source in report["sources"].items() if not source["train"]]
+    if unused:
+        said = f"No row of {', '.join(unused)} is in train.parquet; the table says why."
+        console.print(said, style="yellow", markup=False, highlight=False)
     rows = {split: sum(counts.values()) for split, counts in report["rows"].items()}
     said = ", ".join(f"{split}.parquet: {n:,} rows" for split, n in rows.items())
     typer.echo(f"{said}\nEvery row that went, with its reason: {out / 'bad_rows.jsonl'}")

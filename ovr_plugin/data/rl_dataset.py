@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ovr_plugin.data.checked import CheckedRows, file_list
+from ovr_plugin.data.control_tokens import ControlTokens
 from ovr_plugin.data.images import (
     TOKEN_PIXELS,
     ImageRef,
@@ -28,7 +29,7 @@ from ovr_plugin.data.images import (
     size_of,
 )
 from ovr_plugin.data.mix import Mix, MixSampler
-from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, n_bytes, with_image_parts
+from ovr_plugin.data.prompt_length import PromptLength, n_bytes, with_image_parts
 from ovr_plugin.data.replacement import MAX_BROKEN, Replacement
 from ovr_plugin.data.sample import Sample, problems
 from ovr_plugin.data.screen import plain_rows, sources_of
@@ -42,7 +43,7 @@ class OVRDataset(Dataset):
     """Text and image prompts with their reference answers.
 
     All rows are checked at construction (see `CheckedRows`): prompts against ``max_prompt_length``
-    with picture tokens counted, no special tokens in the text, and, with ``check_images: start``,
+    with picture tokens counted, no control tokens in the text, and, with ``check_images: start``,
     every picture's header. With ``check_images: use`` a picture is opened, and decoded once for
     trial, when its row is used, and a broken row is replaced by another of its source (see
     `Replacement`): a large set starts at once. A picture whose tokens might matter for the length
@@ -160,7 +161,7 @@ class OVRDataset(Dataset):
                 "the data has images but the model has no processor: its folder lacks the "
                 "processor's files, or they could not be loaded (veRL then passes None)"
             )
-        found = self.control_tokens.problems([message["content"] for message in sample.prompt])
+        found = self.control_tokens.problems(sample.texts())
         limits = sample.pixel_limits.over(self.pixel_limits)
         if sample.images and (impossible := limits.problem(self.token_pixels)):
             return [*found, f"impossible pixel limits: with the run's, {impossible}"]

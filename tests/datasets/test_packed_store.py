@@ -141,7 +141,7 @@ def test_bad_rows_are_named_and_left_out_only_when_told(parquet, tokens, tmp_pat
     path = parquet(PAIRS[3], *bad, PAIRS[4])
     with pytest.raises(ValueError, match="3 of 5 rows cannot be used") as raised:
         build_store([path], tokens, tmp_path / "p", rows_per_part=2)
-    for reason in ("empty text: response", "special token in the text", "row too long"):
+    for reason in ("empty text: response", "control token in the text", "row too long"):
         assert reason in str(raised.value)
     assert "--bad-rows report" in str(raised.value)
     info = build_store([path], tokens, tmp_path / "p", rows_per_part=2, bad_rows="report")

@@ -266,7 +266,7 @@ REASONS = [
     (2, "unreadable image: "),
     (3, "prompt too long: "),
     (4, "prompt too long: 2"),
-    (5, "special token in the text: <|image_pad|>"),
+    (5, "control token in the text: <|image_pad|>"),
     (6, "no reference answer"),
 ]
 

@@ -128,6 +128,11 @@ def test_size_is_height_and_width(png):
         ([USER], "", "empty text: response"),
         ([USER], None, "not a string: response is NoneType"),
         ([], "fine", "the prompt is empty"),
+        (
+            [{"role": "user", "content": "In <image>, find x."}],
+            "fine",
+            "placeholders and images differ: 1 <image>, 0 images",
+        ),
     ],
 )
 def test_cold_start_problem_is_named(prompt, response, reason):

@@ -21,6 +21,7 @@ from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.verifiable import not_verifiable
 from ovr_plugin.data.images import ImageRef, size_of
 from ovr_plugin.data.prompt import question_prompt
+from ovr_plugin.data.readers import resolved
 from ovr_plugin.data.readers._pictures import picture_of
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.readers._tables import table
@@ -229,14 +230,27 @@ def evaluation_rows(of: Against, folder: Path) -> Iterator[Sample]:
         ValueError: a file in which no row has the question's column, or that cannot be read.
     """
     for pattern in of.files:
-        path = (folder / pattern).resolve()
-        root = Path(*path.parts[: next(i for i, p in enumerate([*path.parts, "*"]) if "*" in p)])
-        root = root if root.is_dir() else root.parent
-        files = sorted(root.glob(path.relative_to(root).as_posix()))
+        root, files = evaluation_files(pattern, folder)
         if not files:
             raise FileNotFoundError(f"evaluation set: no file matches {folder / pattern}")
         for file in files:
             yield from _questions(root, file, of)
+
+
+def evaluation_files(pattern: str, folder: Path) -> tuple[Path, list[Path]]:
+    """The files that a glob finds, and the folder that the part of it without stars names.
+
+    Raises:
+        ValueError: no glob.
+    """
+    path = resolved(folder / pattern)
+    root = Path(*path.parts[: next(i for i, p in enumerate([*path.parts, "*"]) if "*" in p)])
+    root = root if root.is_dir() else root.parent
+    try:
+        found = sorted(root.glob(path.relative_to(root).as_posix()))
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise ValueError(f"not a pattern of files: {pattern!r}: {error}") from error
+    return root, [file for file in found if file.is_file()]
 
 
 def _questions(root: Path, file: Path, of: Against) -> Iterator[Sample]:

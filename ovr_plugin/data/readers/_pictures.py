@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._rows import RawRow, RowError, is_unicode
 
 
 def picture_of(raw: RawRow, field: str = "image") -> ImageRef:
@@ -42,6 +42,8 @@ def picture_at(raw: RawRow, path: str) -> ImageRef:
     beside = os.path.join(root, os.path.dirname(raw.file))
     places = [os.path.normpath(os.path.join(base, path)) for base in (root, beside)]
     inside = [place for place in places if place.startswith(root + os.sep)]
+    if not is_unicode(path):
+        raise RowError(f"the picture's path is not valid Unicode: {path!r:.200}")
     if not inside or "\0" in path:
         raise RowError(f"the picture lies outside the corpus: {path!r:.200}")
     for place in inside:
