@@ -29,6 +29,8 @@ MAX_ASPECT_RATIO = 200
 MIN_TOKENS, MAX_TOKENS = 4, 16384
 TOKEN_PIXELS = 28 * 28  # a merged patch of Qwen2.5-VL; of other models, see `ImageTokens`
 
+# What pictures come in. Pillow reads more, some of it by starting another program (EPS).
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "ICO", "TGA", "AVIF")
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -84,7 +86,7 @@ def open_image(image: ImageRef) -> Any:
     """The ``PIL.Image`` of ``image``, decoded later, at its first use."""
     from PIL import Image
 
-    return Image.open(image.source())
+    return Image.open(image.source(), formats=FORMATS)
 
 
 def size_of(image: ImageRef) -> tuple[int, int]:
