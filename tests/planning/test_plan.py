@@ -164,6 +164,27 @@ def test_the_command_prints_every_phase_and_tells_by_its_exit_code():
             ["plan", "ppo_7b", "ovr.length_schedule=[[1,9],[301,99999]]"],
             "entry 2, [301, 99999], exceeds data.max_response_length=49152",
         ),
+        (["plan", "ppo_7b", "trainer.nnodes=0"], "trainer.nnodes=0 must be 1 or more"),
+        (["plan", "ppo_7b", "trainer.nnodes=-2"], "trainer.nnodes=-2 must be 1 or more"),
+        (["plan", "ppo_7b", "data.train_batch_size=null"], "data.train_batch_size=null must be"),
+        (["plan", "ppo_7b", "critic.ppo_mini_batch_size=null"], "critic.ppo_mini_batch_size=null"),
+        (
+            ["plan", "ppo_7b", "critic.fsdp.ulysses_sequence_parallel_size=0"],
+            "critic.fsdp.ulysses_sequence_parallel_size=0 must be 1 or more",
+        ),
+        (["plan", "ppo_7b", "critic.fsdp.fsdp_size=0"], "critic.fsdp.fsdp_size=0 must be 1"),
+        (
+            ["plan", "ppo_7b", "actor_rollout_ref.rollout.gpu_memory_utilization=nan"],
+            "gpu_memory_utilization=nan is no share from 0 to 1",
+        ),
+        (["plan", "ppo_7b", "ovr.length_plateau={window: 0}"], "window=0 must be"),
+        (["plan", "ppo_7b", "--gpu-gb", "inf"], "Invalid value for '--gpu-gb'"),
+        (["plan", "sft_7b", "data.max_length=null"], "data.max_length=null must be 1 or more"),
+        (["plan", "sft_7b", "data.train_batch_size=0"], "data.train_batch_size=0 must be 1"),
+        (
+            ["plan", "sft_7b", "engine.strategy=megatron"],
+            "engine.strategy=megatron: a plan knows fsdp",
+        ),
         (["plan", "ppo_7b", "--model", "llama-8b"], "no known size (Qwen2.5-VL: 3b, 7b, 32b; "),
         (["plan", "ppo_7b", "--model", "qwen2.5-vl-8b"], "Qwen3-VL: 2b, 4b, 8b, 32b)"),
     ],
@@ -172,6 +193,14 @@ def test_what_cannot_be_planned_is_refused(arguments, message):
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_lengths_that_name_other_settings_are_planned():
+    """As they are trained: veRL resolves them before anything reads them."""
+    named = compose_recipe("ppo_7b", ["ovr.length_schedule=[[1,${data.max_response_length}]]"])
+    assert named.stages == ((1, 49152),)
+    with pytest.raises(ValueError, match=r"no\.such\.key"):
+        compose_recipe("ppo_7b", ["ovr.length_schedule=[[1,${no.such.key}]]"])
 
 
 def test_the_model_of_the_command_line_is_the_one_planned():
