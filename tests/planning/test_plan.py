@@ -11,7 +11,13 @@ from typer.testing import CliRunner
 from ovr_plugin.cli import app
 from ovr_plugin.planning.batches import batch_problems, check_batches
 from ovr_plugin.planning.cold_start import plan_cold_start
-from ovr_plugin.planning.memory import GIB, kv_bytes_per_token, make_plan, resident_terms
+from ovr_plugin.planning.memory import (
+    GIB,
+    cache_bytes,
+    kv_bytes_per_token,
+    make_plan,
+    resident_terms,
+)
 from ovr_plugin.planning.models import model_sizes, n_elements, shard_elements
 from ovr_plugin.planning.recipe import compose_cold_start, compose_recipe
 
@@ -130,6 +136,19 @@ def test_what_does_not_fit_is_named_with_its_key(settings, sizes):
     assert "tensor_model_parallel_size=2 does not divide 3 GPUs of a node" in text
     small = make_plan(settings, sizes, 30 * 10**9)
     assert any(problem.startswith("training the policy: ") for problem in small.problems)
+
+
+def test_more_gpus_than_heads_hold_copies_of_them(settings, sizes):
+    """7B has four heads of keys and values: eight GPUs need as much for a sequence as four."""
+
+    def room(n: int) -> int:
+        wide = replace(settings, tensor_parallel=n, kv_share=0.7)
+        free = cache_bytes(wide, sizes, 80 * 10**9)
+        longest = settings.prompt_length + 24576
+        return make_plan(wide, sizes, 80 * 10**9).stages[0].n_sequences * longest // (free // 2**20)
+
+    assert room(8) == pytest.approx(room(4), rel=0.03)
+    assert room(4) == pytest.approx(4 * room(1), rel=0.1)  # whole sequences
 
 
 def test_longer_responses_leave_room_for_fewer(settings, sizes):
