@@ -37,6 +37,7 @@ BLOCK_ELEMENTS = 2**20  # of each checkpoint at a time: it fits into a core's ca
 READ_AHEAD = 4  # blocks
 MAX_FILE_BYTES = 5 * 10**9  # of one file of the result, as Hugging Face has it
 N_NAMED = 20  # findings in a message
+PARTIAL = ".ovr_partial"  # behind the target's name until it is whole; no folder of a user's
 # Of config.json: what may differ among checkpoints of one model.
 _NO_ARCHITECTURE = {"_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 _DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -71,14 +72,14 @@ def average(
         OSError: if the disk has no room for the result, which is known before any weight is read.
     """
     target = Path(target)
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise FileExistsError(f"{target} exists already; choose another folder or remove it")
     if len(checkpoints) < 2:
         raise CheckpointError("an average takes two checkpoints or more")
     opened = [open_checkpoint(folder) for folder in checkpoints]
     _check_same_model(opened)
     wanted = _result_dtype(opened, dtype)
-    partial = target.with_name(target.name + ".partial")
+    partial = target.with_name(target.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

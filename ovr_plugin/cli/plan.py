@@ -25,7 +25,9 @@ def plan(
             "the model's path, else the size in the recipe's name."
         ),
     ] = None,
-    gpu_gb: Annotated[float, typer.Option(help="Memory of one GPU, in GB.", min=1.0)] = 80.0,
+    gpu_gb: Annotated[
+        float, typer.Option(help="Memory of one GPU, in GB.", min=1.0, max=1e6)
+    ] = 80.0,
     nodes: Annotated[
         int | None, typer.Option(help="Nodes; by default the recipe's.", min=1)
     ] = None,

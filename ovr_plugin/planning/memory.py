@@ -108,7 +108,7 @@ def make_plan(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> Pl
         phases.append(phase)
     # Where vLLM has no room for one sequence, a smaller share of the memory is no way out.
     longest = settings.prompt_length + max(tokens for _, tokens in settings.stages)
-    needed = longest * kv_bytes_per_token(sizes) // settings.tensor_parallel
+    needed = longest * _kv_bytes_per_gpu(settings, sizes)
     roomy = cache_bytes(settings, sizes, gpu_bytes) >= needed
     problems = [text for phase in phases for text in _too_much(phase, settings, gpu_bytes, roomy)]
     problems += _cluster_problems(settings, sizes, n_ranks)
@@ -121,6 +121,11 @@ def make_plan(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> Pl
 def kv_bytes_per_token(sizes: ModelSizes) -> int:
     """Keys and values of one token over all layers, bfloat16."""
     return 2 * sizes.layers * sizes.kv_heads * sizes.head_dim * BFLOAT16
+
+
+def _kv_bytes_per_gpu(settings: RecipeSettings, sizes: ModelSizes) -> int:
+    """Of one token; GPUs beyond the number of heads hold copies of them, as vLLM has it."""
+    return kv_bytes_per_token(sizes) // min(settings.tensor_parallel, sizes.kv_heads)
 
 
 def cache_bytes(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> int:
@@ -284,7 +289,7 @@ def _stage(
     first: int, tokens: int, settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int
 ) -> StageFit:
     longest = settings.prompt_length + tokens
-    n_bytes = longest * kv_bytes_per_token(sizes) // settings.tensor_parallel
+    n_bytes = longest * _kv_bytes_per_gpu(settings, sizes)
     n_sequences = max(0, cache_bytes(settings, sizes, gpu_bytes)) // n_bytes
     problems = []
     if n_sequences < 1:

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from omegaconf import OmegaConf
+
 from ovr_plugin.planning.batches import MiniBatches, mini_batches_of
 
 Settings = TypeVar("Settings")
@@ -142,51 +144,60 @@ def _recipes() -> str:
 
 
 def _cold_start_settings(config: Any) -> ColdStartSettings:
-    data, engine = config.data, config.engine
-    sequence_ranks = int(engine.ulysses_sequence_parallel_size)
-    if data.use_dynamic_bsz:
-        budget = int(data.max_token_len_per_gpu)
-    else:
-        budget = -(-int(data.micro_batch_size_per_gpu) * int(data.max_length) // sequence_ranks)
-    n_packs = int(data.train_batch_size)
     key = "engine.ulysses_sequence_parallel_size"
+    sequence_ranks = _count(config, key)
+    pack_length = _count(config, "data.max_length")
+    if config.data.use_dynamic_bsz:
+        budget = _count(config, "data.max_token_len_per_gpu")
+    else:
+        budget = -(-_count(config, "data.micro_batch_size_per_gpu") * pack_length // sequence_ranks)
+    n_packs = _count(config, "data.train_batch_size")
     batches = MiniBatches("data.train_batch_size", n_packs, key, sequence_ranks)
     fused = bool(config.model.get("use_fused_kernels"))
     return ColdStartSettings(
         model=str(config.model.path),
-        n_nodes=int(config.trainer.nnodes),
-        gpus_per_node=int(config.trainer.n_gpus_per_node),
+        n_nodes=_count(config, "trainer.nnodes"),
+        gpus_per_node=_count(config, "trainer.n_gpus_per_node"),
         n_packs=n_packs,
-        pack_length=int(data.max_length),
-        role=_role("cold start", "engine", engine, budget, batches, True, fused),
+        pack_length=pack_length,
+        role=_role("cold start", "engine", config, budget, batches, True, fused),
     )
 
 
 def _settings(config: Any) -> RecipeSettings:
-    from ovr_plugin.trainer.length_schedule import stages_of
+    from ovr_plugin.trainer.length_schedule import schedule_of, stages_of
 
-    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
-    critic = config.critic
+    rollout = config.actor_rollout_ref.rollout
+    prompt_length = _count(config, "data.max_prompt_length")
+    longest = prompt_length + _count(config, "data.max_response_length")
+    n_prompts = _count(config, "data.train_batch_size")
+    for role in ("actor_rollout_ref.actor", "critic"):
+        _count(config, f"{role}.ppo_mini_batch_size")
+    share = rollout.gpu_memory_utilization
+    if not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ValueError(
+            f"actor_rollout_ref.rollout.gpu_memory_utilization={share} is no share from 0 to 1"
+        )
+    schedule_of(config)  # refuses ovr.length_plateau too
     policy_batches, critic_batches = mini_batches_of(config)
     fused = bool(config.actor_rollout_ref.model.get("use_fused_kernels"))
     return RecipeSettings(
         model=str(config.actor_rollout_ref.model.path),
-        n_nodes=int(config.trainer.nnodes),
-        gpus_per_node=int(config.trainer.n_gpus_per_node),
-        prompt_length=int(config.data.max_prompt_length),
+        n_nodes=_count(config, "trainer.nnodes"),
+        gpus_per_node=_count(config, "trainer.n_gpus_per_node"),
+        prompt_length=prompt_length,
         stages=stages_of(config),
-        max_model_len=int(rollout.max_model_len or 0)
-        or int(config.data.max_prompt_length + config.data.max_response_length),
-        n_prompts=int(config.data.train_batch_size),
-        n_samples=int(rollout.n),
-        kv_share=float(rollout.gpu_memory_utilization),
-        tensor_parallel=int(rollout.tensor_model_parallel_size),
+        max_model_len=int(rollout.max_model_len or 0) or longest,
+        n_prompts=n_prompts,
+        n_samples=_count(config, "actor_rollout_ref.rollout.n"),
+        kv_share=float(share),
+        tensor_parallel=_count(config, "actor_rollout_ref.rollout.tensor_model_parallel_size"),
         roles=(
             _role(
                 "policy",
                 "actor_rollout_ref.actor.fsdp_config",
-                actor.fsdp_config,
-                actor.ppo_max_token_len_per_gpu,
+                config,
+                _count(config, "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
                 policy_batches,
                 True,
                 fused,
@@ -194,8 +205,8 @@ def _settings(config: Any) -> RecipeSettings:
             _role(
                 "critic",
                 "critic.fsdp",
-                critic.fsdp,
-                critic.ppo_infer_max_token_len_per_gpu,
+                config,
+                _count(config, "critic.ppo_infer_max_token_len_per_gpu"),
                 critic_batches,
                 False,
                 True,
@@ -207,19 +218,23 @@ def _settings(config: Any) -> RecipeSettings:
 def _role(
     name: str,
     prefix: str,
-    engine: Any,
+    config: Any,
     budget: int,
     mini_batches: MiniBatches,
     has_logits: bool,
     chunked: bool,
 ) -> Role:
+    engine = OmegaConf.select(config, prefix)
+    if engine.strategy not in ("fsdp", "fsdp2"):
+        raise ValueError(f"{prefix}.strategy={engine.strategy}: a plan knows fsdp and fsdp2 only")
+    split_among = engine.get("fsdp_size", -1)
     precision = engine.get("mixed_precision") or {}
     return Role(
         name=name,
         prefix=prefix,
-        tokens_per_gpu=int(budget),
-        sequence_ranks=int(engine.ulysses_sequence_parallel_size),
-        shard_ranks=int(engine.get("fsdp_size", -1)),
+        tokens_per_gpu=budget,
+        sequence_ranks=_count(config, f"{prefix}.ulysses_sequence_parallel_size"),
+        shard_ranks=-1 if split_among == -1 else _count(config, f"{prefix}.fsdp_size"),
         mini_batches=mini_batches,
         param_offload=bool(engine.param_offload),
         optimizer_offload=bool(engine.optimizer_offload),
@@ -234,6 +249,14 @@ def _role(
         # Not in the YAML, the dataclass of the engine would have it true.
         whole_gradients=bool(engine.get("use_no_sync_for_gradient_accumulation", True)),
     )
+
+
+def _count(config: Any, key: str) -> int:
+    """A whole number of something of which there must be one at least."""
+    value = OmegaConf.select(config, key)
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{key}={'null' if value is None else value} must be 1 or more")
+    return value
 
 
 def _n_bytes(key: str, dtype: Any) -> int:

@@ -11,7 +11,13 @@ from typer.testing import CliRunner
 from ovr_plugin.cli import app
 from ovr_plugin.planning.batches import batch_problems, check_batches
 from ovr_plugin.planning.cold_start import plan_cold_start
-from ovr_plugin.planning.memory import GIB, kv_bytes_per_token, make_plan, resident_terms
+from ovr_plugin.planning.memory import (
+    GIB,
+    cache_bytes,
+    kv_bytes_per_token,
+    make_plan,
+    resident_terms,
+)
 from ovr_plugin.planning.models import model_sizes, n_elements, shard_elements
 from ovr_plugin.planning.recipe import compose_cold_start, compose_recipe
 
@@ -132,6 +138,19 @@ def test_what_does_not_fit_is_named_with_its_key(settings, sizes):
     assert any(problem.startswith("training the policy: ") for problem in small.problems)
 
 
+def test_more_gpus_than_heads_hold_copies_of_them(settings, sizes):
+    """7B has four heads of keys and values: eight GPUs need as much for a sequence as four."""
+
+    def room(n: int) -> int:
+        wide = replace(settings, tensor_parallel=n, kv_share=0.7)
+        free = cache_bytes(wide, sizes, 80 * 10**9)
+        longest = settings.prompt_length + 24576
+        return make_plan(wide, sizes, 80 * 10**9).stages[0].n_sequences * longest // (free // 2**20)
+
+    assert room(8) == pytest.approx(room(4), rel=0.03)
+    assert room(4) == pytest.approx(4 * room(1), rel=0.1)  # whole sequences
+
+
 def test_longer_responses_leave_room_for_fewer(settings, sizes):
     stages = make_plan(settings, sizes, 80 * 10**9).stages
     assert [stage.tokens for stage in stages] == [24576, 32768, 49152]
@@ -164,6 +183,27 @@ def test_the_command_prints_every_phase_and_tells_by_its_exit_code():
             ["plan", "ppo_7b", "ovr.length_schedule=[[1,9],[301,99999]]"],
             "entry 2, [301, 99999], exceeds data.max_response_length=49152",
         ),
+        (["plan", "ppo_7b", "trainer.nnodes=0"], "trainer.nnodes=0 must be 1 or more"),
+        (["plan", "ppo_7b", "trainer.nnodes=-2"], "trainer.nnodes=-2 must be 1 or more"),
+        (["plan", "ppo_7b", "data.train_batch_size=null"], "data.train_batch_size=null must be"),
+        (["plan", "ppo_7b", "critic.ppo_mini_batch_size=null"], "critic.ppo_mini_batch_size=null"),
+        (
+            ["plan", "ppo_7b", "critic.fsdp.ulysses_sequence_parallel_size=0"],
+            "critic.fsdp.ulysses_sequence_parallel_size=0 must be 1 or more",
+        ),
+        (["plan", "ppo_7b", "critic.fsdp.fsdp_size=0"], "critic.fsdp.fsdp_size=0 must be 1"),
+        (
+            ["plan", "ppo_7b", "actor_rollout_ref.rollout.gpu_memory_utilization=nan"],
+            "gpu_memory_utilization=nan is no share from 0 to 1",
+        ),
+        (["plan", "ppo_7b", "ovr.length_plateau={window: 0}"], "window=0 must be"),
+        (["plan", "ppo_7b", "--gpu-gb", "inf"], "Invalid value for '--gpu-gb'"),
+        (["plan", "sft_7b", "data.max_length=null"], "data.max_length=null must be 1 or more"),
+        (["plan", "sft_7b", "data.train_batch_size=0"], "data.train_batch_size=0 must be 1"),
+        (
+            ["plan", "sft_7b", "engine.strategy=megatron"],
+            "engine.strategy=megatron: a plan knows fsdp",
+        ),
         (["plan", "ppo_7b", "--model", "llama-8b"], "no known size (Qwen2.5-VL: 3b, 7b, 32b; "),
         (["plan", "ppo_7b", "--model", "qwen2.5-vl-8b"], "Qwen3-VL: 2b, 4b, 8b, 32b)"),
     ],
@@ -172,6 +212,14 @@ def test_what_cannot_be_planned_is_refused(arguments, message):
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_lengths_that_name_other_settings_are_planned():
+    """As they are trained: veRL resolves them before anything reads them."""
+    named = compose_recipe("ppo_7b", ["ovr.length_schedule=[[1,${data.max_response_length}]]"])
+    assert named.stages == ((1, 49152),)
+    with pytest.raises(ValueError, match=r"no\.such\.key"):
+        compose_recipe("ppo_7b", ["ovr.length_schedule=[[1,${no.such.key}]]"])
 
 
 def test_the_model_of_the_command_line_is_the_one_planned():
