@@ -80,6 +80,9 @@ def score(
         (reference_field,) if reference_field else REFERENCE_FIELDS,
         data_source=source_field,
     )
+    if told := _overwritten(files, out, disagreements):
+        _print_broken(errors, told)
+        raise typer.Exit(1)
     for path in (out, disagreements):
         if path is not None:
             write_jsonl(path, [])
@@ -131,6 +134,16 @@ def score(
         raise typer.Exit(INTERRUPTED)
     no_label = label_field is not None and not summary.labels and summary.label_error is not None
     raise typer.Exit(2 if summary.n_unread or broken or no_label else 0)
+
+
+def _overwritten(files: list[Path], out: Path | None, disagreements: Path | None) -> str:
+    """Say which file would be lost, or hold two things; '' for none."""
+    written = [path.resolve() for path in (out, disagreements) if path is not None]
+    if lost := next((file for file in files if file.resolve() in written), None):
+        return f"{lost} is a file of responses: the verdicts need another one"
+    if len(set(written)) < len(written):
+        return f"{out} cannot hold all verdicts and the disagreements: give two files"
+    return ""
 
 
 def _print_broken(errors: Console, why: str) -> None:

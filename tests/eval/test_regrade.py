@@ -170,5 +170,22 @@ def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
     assert "--response-field" in other.output
 
 
+@pytest.mark.parametrize("option", ["--out", "--disagreements"])
+def test_responses_are_not_overwritten_by_their_verdicts(tmp_path, option):
+    file = write_lines(tmp_path / "a.jsonl", rows_of(3))
+    before = file.read_bytes()
+    same = tmp_path / ".." / tmp_path.name / "a.jsonl"
+    ran = CliRunner().invoke(app, ["score", str(file), option, str(same)])
+    assert (ran.exit_code, file.read_bytes()) == (1, before)
+    assert "a.jsonl is a file of responses" in " ".join(ran.output.split())
+
+
+def test_verdicts_and_disagreements_are_two_files(tmp_path):
+    file, out = write_lines(tmp_path / "a.jsonl", rows_of(3)), str(tmp_path / "b.jsonl")
+    ran = CliRunner().invoke(app, ["score", str(file), "--out", out, "--disagreements", out])
+    assert ran.exit_code == 1
+    assert "give two files" in " ".join(ran.output.split())
+
+
 def test_an_empty_summary_has_no_accuracy():
     assert Summary().accuracy() != Summary().accuracy()
