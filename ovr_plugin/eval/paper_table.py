@@ -162,7 +162,7 @@ def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def console_tables(results: Sequence[dict[str, Any]], protocol: str) -> list[Table]:

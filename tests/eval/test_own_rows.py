@@ -12,8 +12,12 @@ from ovr_plugin.data.files import write_parquet
 from ovr_plugin.data.sample import BadRow, Sample
 from ovr_plugin.data.toy import toy_rows
 from ovr_plugin.eval.benchmarks import get_benchmarks
+from ovr_plugin.eval.grading import Graded
 from ovr_plugin.eval.own_rows import own_rows
+from ovr_plugin.eval.paper_table import markdown
+from ovr_plugin.eval.results import result
 from ovr_plugin.eval.scoring import Item, Scored
+from ovr_plugin.reward import grade
 
 
 @pytest.fixture
@@ -48,6 +52,15 @@ def test_its_table_has_a_line_for_each_modality_there_is(file):
         "accuracy, text",
     ]
     assert [paper.metric for paper in own_rows(file(text)).paper] == ["accuracy", "accuracy, text"]
+
+
+def test_a_name_with_a_bar_keeps_the_page_s_columns(file):
+    path = file([replace(row, data_source="a|b") for row in toy_rows(2)], "my|set.parquet")
+    benchmark = own_rows(path)
+    items = list(benchmark.items())
+    made = result(benchmark, [Graded(item, 0, grade("", "1"), 1, 1.0) for item in items], items, 1)
+    page = markdown([made | {"throughput": {}}], "")
+    assert r"| my\|set | accuracy, a\|b | 0.0 |" in page
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):
