@@ -83,9 +83,13 @@ def score(
     if told := _overwritten(files, out, disagreements):
         _print_broken(errors, told)
         raise typer.Exit(1)
-    for path in (out, disagreements):
-        if path is not None:
-            write_jsonl(path, [])
+    try:
+        for path in (out, disagreements):
+            if path is not None:
+                write_jsonl(path, [])
+    except OSError as error:
+        _print_broken(errors, str(error))
+        raise typer.Exit(1) from None
     summary, started, interrupted = Summary(), time.monotonic(), False
     waiting: dict[Path, list[Verdict]] = {}
     broken: list[str] = []  # files of which nothing can be read

@@ -180,6 +180,22 @@ def test_responses_are_not_overwritten_by_their_verdicts(tmp_path, option):
     assert "a.jsonl is a file of responses" in " ".join(ran.output.split())
 
 
+def test_half_a_surrogate_pair_costs_no_verdict(tmp_path):
+    rows = [{**rows_of(1)[0], "response": "\\boxed{\ud800}"}, *rows_of(2)]
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    ran = CliRunner().invoke(app, ["score", str(file), "--out", str(tmp_path / "out.jsonl")])
+    assert ran.exit_code == 0, ran.output
+    answers = [verdict["answer"] for verdict in read_jsonl(tmp_path / "out.jsonl")]
+    assert answers == ["\ud800", "1", "1"]
+
+
+def test_verdicts_that_cannot_be_written_are_told_before_anything_is_graded(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", rows_of(2))
+    ran = CliRunner().invoke(app, ["score", str(file), "--out", str(file / "out.jsonl")])
+    assert ran.exit_code == 1
+    assert "Not graded: " in ran.output
+
+
 def test_verdicts_and_disagreements_are_two_files(tmp_path):
     file, out = write_lines(tmp_path / "a.jsonl", rows_of(3)), str(tmp_path / "b.jsonl")
     ran = CliRunner().invoke(app, ["score", str(file), "--out", out, "--disagreements", out])
