@@ -68,6 +68,7 @@ def score(
     no row has a label in --label-field. 1: no rows.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from ovr_plugin.data.files import append_jsonl, write_jsonl
     from ovr_plugin.eval.regrade import Regrade, Summary, regrade
@@ -115,7 +116,7 @@ def score(
                         if verdict.disagrees:
                             write(disagreements, verdict)
                         if n % UPDATE_EVERY == 0:
-                            status.update(f"grading {file.name}: {n:,} rows")
+                            status.update(f"grading {escape(file.name)}: {n:,} rows")
                 except ValueError as error:
                     broken.append(str(error))
         except KeyboardInterrupt:
@@ -130,7 +131,7 @@ def score(
     if broken and not summary.n_rows and not summary.n_unread:
         raise typer.Exit(1)
     if not summary.n_rows and not summary.n_unread and not interrupted:
-        errors.print(f"[bold red]Not graded:[/bold red] no rows in {', '.join(map(str, files))}")
+        _print_broken(errors, f"no rows in {', '.join(map(str, files))}")
         raise typer.Exit(1)
     _print(console, summary, time.monotonic() - started)
     if interrupted:
@@ -156,6 +157,7 @@ def _print_broken(errors: Console, why: str) -> None:
 
 
 def _print(console: Console, summary: Summary, seconds: float) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     total = summary.total()
@@ -167,7 +169,9 @@ def _print(console: Console, summary: Summary, seconds: float) -> None:
     for source, counts in [*rows, *([("all", total)] if len(rows) > 1 else [])]:
         accuracy = 100.0 * counts["correct"] / counts.total()
         told = [f"{counts[name]:,}" if counts[name] else "-" for name in outcomes]
-        table.add_row(_plain(source) or "-", f"{counts.total():,}", f"{accuracy:.2f} %", *told)
+        table.add_row(
+            escape(_plain(source)) or "-", f"{counts.total():,}", f"{accuracy:.2f} %", *told
+        )
     if rows:
         console.print(table)
     rate = summary.n_rows / seconds if seconds else 0.0

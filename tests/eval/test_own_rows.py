@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from ovr_plugin.cli import app
 from ovr_plugin.data.files import write_parquet
 from ovr_plugin.data.sample import BadRow, Sample
 from ovr_plugin.data.toy import toy_rows
@@ -18,6 +22,9 @@ from ovr_plugin.eval.paper_table import markdown
 from ovr_plugin.eval.results import result
 from ovr_plugin.eval.scoring import Item, Scored
 from ovr_plugin.reward import grade
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "endpoint"))
+from fake_server import completion, fake_server
 
 
 @pytest.fixture
@@ -61,6 +68,16 @@ def test_a_name_with_a_bar_keeps_the_page_s_columns(file):
     made = result(benchmark, [Graded(item, 0, grade("", "1"), 1, 1.0) for item in items], items, 1)
     page = markdown([made | {"throughput": {}}], "")
     assert r"| my\|set | accuracy, a\|b | 0.0 |" in page
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(file, tmp_path):
+    path = file([replace(row, data_source="a[/b]") for row in toy_rows(2)], "v[/red].parquet")
+    with fake_server([(200, completion("no"))]) as server:
+        options = ["--url", server.url, "--model", "m[/c]", "--out", str(tmp_path / "o[/d]")]
+        ran = CliRunner().invoke(app, ["eval", str(path), *options], env={"COLUMNS": "200"})
+    assert ran.exit_code == 0, ran.output
+    for name in ("accuracy, a[/b]", "model m[/c]", "o[/d]/table.md"):
+        assert name in ran.output
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):

@@ -196,6 +196,14 @@ def test_verdicts_that_cannot_be_written_are_told_before_anything_is_graded(tmp_
     assert "Not graded: " in ran.output
 
 
+def test_a_source_that_looks_like_markup_is_shown_as_it_is(tmp_path):
+    rows = [{**rows_of(1)[0], "data_source": source} for source in ("a[/b]", "[red]")]
+    ran = CliRunner().invoke(app, ["score", str(write_lines(tmp_path / "a.jsonl", rows))])
+    assert ran.exit_code == 0, ran.output
+    assert "a[/b]" in ran.output
+    assert "[red]" in ran.output
+
+
 def test_verdicts_and_disagreements_are_two_files(tmp_path):
     file, out = write_lines(tmp_path / "a.jsonl", rows_of(3)), str(tmp_path / "b.jsonl")
     ran = CliRunner().invoke(app, ["score", str(file), "--out", out, "--disagreements", out])
