@@ -105,8 +105,9 @@ def prepare_serving(checkpoint: Path, recipe: str) -> Serving:
         missing.append(f"a chat template ({' or '.join(TEMPLATES)}): copy it from the base model")
     if missing:
         raise ValueError(f"{checkpoint} cannot be served; it lacks {'; '.join(missing)}")
+    _longest(checkpoint)  # readable, before anything is written
     path = checkpoint / "generation_config.json"
-    before = read_json(path) if path.is_file() else {}
+    before = _object(path) if path.is_file() else {}
     write_json(path, serving.generation_config(before))
     return serving
 
@@ -132,8 +133,9 @@ def _shards(checkpoint: Path) -> str:
 
 def _longest(checkpoint: Path) -> int:
     """The longest sequence that the model's configuration allows; it may be silent."""
-    config = read_json(checkpoint / "config.json")
-    told = config.get("text_config", config).get("max_position_embeddings")
+    config = _object(checkpoint / "config.json")
+    of_text = config.get("text_config")
+    told = (of_text if isinstance(of_text, dict) else config).get("max_position_embeddings")
     return told if isinstance(told, int) else sys.maxsize
 
 
@@ -146,7 +148,14 @@ def _has_template(checkpoint: Path) -> bool:
     if any((checkpoint / name).is_file() for name in TEMPLATES):
         return True
     path = checkpoint / "tokenizer_config.json"
-    return path.is_file() and bool(read_json(path).get("chat_template"))
+    return path.is_file() and bool(_object(path).get("chat_template"))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    read = read_json(path)
+    if not isinstance(read, dict):
+        raise ValueError(f"{path}: {type(read).__name__}, not an object")
+    return read
 
 
 def _merged(recipe: str) -> dict[str, Any]:

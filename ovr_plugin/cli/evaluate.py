@@ -201,6 +201,7 @@ def _ask(run: Run, endpoint: Any, console: Console) -> int:
 def _grade(run: Run, console: Console, code: int) -> int:
     """Grade and print; returns the exit code."""
     from rich.console import Console as StandardOutput
+    from rich.markup import escape
 
     from ovr_plugin.data.files import read_jsonl
     from ovr_plugin.eval.paper_table import console_tables, incomplete, notes
@@ -214,8 +215,9 @@ def _grade(run: Run, console: Console, code: int) -> int:
     for table in console_tables(results, protocol(results)):
         output.print(table, "")
     for note in notes(results):
-        output.print(f"[dim]{note}[/dim]", highlight=False)
-    output.print(f"[dim]{run.out}/table.md, and what is under it for each benchmark[/dim]")
+        output.print(f"[dim]{escape(note)}[/dim]", highlight=False)
+    written = escape(f"{run.out}/table.md, and what is under it for each benchmark")
+    output.print(f"[dim]{written}[/dim]")
     for found in results:
         name = found["benchmark"]
         if found["bad rows"]["n"]:

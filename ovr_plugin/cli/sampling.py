@@ -87,6 +87,7 @@ def _ask(
 
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    told = f"What was answered is in {out}; the same command goes on from there."
     try:
         for file in files:
             check_schema(file, Sample)
@@ -108,10 +109,10 @@ def _ask(
     except (OSError, ValueError, EndpointDown) as error:
         console.print("[bold red]Stopped:[/bold red]", end=" ")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        console.print(f"What was answered is in {out}; the same command goes on from there.")
+        console.print(told, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.print(f"What was answered is in {out}; the same command goes on from there.")
+        console.print(told, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
     usage = endpoint.usage
     typer.echo(

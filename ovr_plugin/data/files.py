@@ -286,7 +286,12 @@ def append_jsonl(path: str | Path, *records: Any) -> None:
 
 
 def _line(record: Any) -> str:
-    return json.dumps(record, ensure_ascii=False) + "\n"
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON has and UTF-8 has not
+        line = json.dumps(record) + "\n"
+    return line
 
 
 def _end_last_line(path: Path, file: Any) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ovr_plugin.data.files import append_jsonl, read_jsonl, replacing, write_jsonl
+from ovr_plugin.data.lock import alone_at
 from ovr_plugin.endpoint.client import RequestFailed
 
 Row = TypeVar("Row")
@@ -57,12 +58,28 @@ async def run_jobs(
 
     Raises:
         ValueError: ``out`` was made with other settings.
+        BlockingIOError: another run is writing ``out``.
         Exception: what ``work`` raises beside `RequestFailed` stops the run (`EndpointDown`, a full
             disk); all rows that were done by then are in the file.
     """
-    out = Path(out)
+    with alone_at(Path(out)):
+        return await _run_jobs(
+            rows, work, Path(out), row_id, concurrency, settings or {}, on_progress, is_done
+        )
+
+
+async def _run_jobs(
+    rows: Iterable[Row],
+    work: Callable[[Row], Awaitable[dict[str, Any]]],
+    out: Path,
+    row_id: Callable[[Row], str],
+    concurrency: int,
+    settings: dict[str, Any],
+    on_progress: Callable[[Progress], None],
+    is_done: Callable[[dict[str, Any]], bool],
+) -> Progress:
     failed_path = out.with_name(f"{out.name}.failed.jsonl")
-    done = _open(out, settings or {}, is_done)
+    done = _open(out, settings, is_done)
     failed_path.unlink(missing_ok=True)
     progress = Progress(n_before=len(done))
     remaining = _remaining(rows, row_id, done)

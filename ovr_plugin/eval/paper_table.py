@@ -162,20 +162,22 @@ def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def console_tables(results: Sequence[dict[str, Any]], protocol: str) -> list[Table]:
     """Return scores, and what they took, for a terminal."""
-    scores = _table(HEADER, f"Protocol: {protocol}")
+    from rich.markup import escape
+
+    scores = _table(HEADER, escape(f"Protocol: {protocol}"))
     for row in rows(results):
-        scores.add_row(*row, style="bold" if len(row) == 1 else None)
+        scores.add_row(*map(escape, row), style="bold" if len(row) == 1 else None)
     more = _table(MORE, "More scores; pass@k and maj@k are of k samples of a question")
     for row in more_rows(results):
-        more.add_row(*row)
+        more.add_row(*map(escape, row))
     measured = _table(MEASURED, "Responses, with tokens and seconds of one")
     for row in measured_rows(results):
-        measured.add_row(*row)
+        measured.add_row(*map(escape, row))
     return [scores, *([more] if more.row_count else []), measured]
 
 

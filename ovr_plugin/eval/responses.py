@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ from ovr_plugin.endpoint.jobs import Progress, run_jobs
 from ovr_plugin.eval.benchmark import BadItem, Benchmark
 from ovr_plugin.eval.scoring import Item
 
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "item": str,
+    "sample": int,
+    "response": str,
+    "truncated": bool,
+    "seconds": (int, float),
+}
 N_ROUNDS = 2  # over the samples: the second asks again for those that failed
 
 
@@ -113,6 +120,11 @@ def sample_name(item_id: str, sample: int) -> str:
     return f"{item_id} sample {sample}"
 
 
+def is_response(line: Mapping[str, Any]) -> bool:
+    """Whether a line of a file holds what grading needs of a response."""
+    return all(isinstance(line.get(name), kind) for name, kind in FIELDS.items())
+
+
 async def ask(
     questions: Questions,
     endpoint: Endpoint,
@@ -156,6 +168,7 @@ async def ask(
             concurrency=endpoint.concurrency,
             settings=asking.settings(questions.benchmark, endpoint.model),
             on_progress=on_progress,
+            is_done=is_response,
         )
         if not progress.n_failed:
             break

@@ -45,6 +45,20 @@ def test_every_row_once(tmp_path):
     assert read_settings(tmp_path / "out.jsonl") == {"n": 1}
 
 
+def test_two_runs_do_not_write_one_file(tmp_path):
+    """The second would ask everything again, and every row would count twice."""
+    out = tmp_path / "out.jsonl"
+
+    async def meets_another(row):
+        with pytest.raises(BlockingIOError, match="another run is writing it"):
+            await run_jobs(range(5), square, out, row_id=str, concurrency=1)
+        return await square(row)
+
+    assert run(range(5), meets_another, out) == (0, 5, 0)
+    assert ids(out) == [*range(5)]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
 def test_an_endpoint_that_dies_loses_nothing_and_the_rest_is_done_later(tmp_path):
     out, asked = tmp_path / "out.jsonl", []
 

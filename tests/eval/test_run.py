@@ -127,6 +127,24 @@ def test_failures_cost_the_samples_they_hit_and_are_named_and_asked_again(data, 
     assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == 0
 
 
+def test_a_sample_that_stands_twice_counts_once_and_half_a_line_not_at_all(data, tmp_path):
+    """As after two runs at once, or of a file that was put together by hand."""
+    file = tmp_path / "out/math500/responses.jsonl"
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "out")
+        head, *lines = file.read_text().splitlines()
+        half = json.dumps({"id": json.loads(lines[0])["id"]})
+        file.write_text("\n".join([head, half, *lines[1:], *lines[1:]]) + "\n")
+        ran = evaluate(server, data, tmp_path / "out", "--grade-only")
+        assert ran.exit_code == 2, ran.output
+        assert "1 samples are missing" in ran.output
+        assert len(list(read_jsonl(file.with_name("graded.jsonl")))) == N_ITEMS - 1
+        server.bodies.clear()
+        assert evaluate(server, data, tmp_path / "out").exit_code == 0
+    assert len(server.bodies) == 1
+    assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == 0
+
+
 def test_an_endpoint_that_is_gone_ends_the_run_in_good_order_and_loses_nothing(data, tmp_path):
     """Of two benchmarks the first is half done: its table is there, and how to go on is said."""
     (data / "aime24").symlink_to(data / "math500")
