@@ -16,6 +16,7 @@ large corpus does not decode it. What is decided of unusual pictures:
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from dataclasses import dataclass, fields
@@ -151,8 +152,8 @@ def _reference_problem(image: ImageRef) -> str | None:
         return f"image given by URL: {image.path}; download it and give its path"
     if not Path(image.path).is_absolute():
         return f"relative image path: {image.path}; it must be absolute"
-    if not Path(image.path).is_file():
-        return f"missing image file: {image.path}"
+    if not os.path.isfile(image.path):  # pathlib raises for a name that is too long
+        return f"missing image file: {image.path:.200}"
     return None
 
 
