@@ -58,10 +58,16 @@ def distill(
     from ovr_plugin.data.files import write_parquet
     from ovr_plugin.data.sample import ColdStartSample
 
+    table = out.with_suffix(".parquet")
+    if table.resolve() in [out.resolve(), *(file.resolve() for file in files)]:
+        raise typer.BadParameter(
+            f"the rows would be written over {table}: give a JSON Lines file of another name",
+            param_hint="--out",
+        )
     _ask(sampling.distill, files, url, out, model, n, concurrency, max_tokens, temperature, price)
     rows = sampling.distilled_rows(out, accepted_only=not keep_wrong)
-    n_rows = write_parquet(out.with_suffix(".parquet"), rows, ColdStartSample)
-    typer.echo(f"{n_rows:,} rows in {out.with_suffix('.parquet')}")
+    n_rows = write_parquet(table, rows, ColdStartSample)
+    typer.echo(f"{n_rows:,} rows in {table}")
 
 
 def _ask(

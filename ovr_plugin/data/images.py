@@ -16,6 +16,7 @@ large corpus does not decode it. What is decided of unusual pictures:
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from dataclasses import dataclass, fields
@@ -153,8 +154,8 @@ def _reference_problem(image: ImageRef) -> str | None:
         return f"image given by URL: {image.path}; download it and give its path"
     if not Path(image.path).is_absolute():
         return f"relative image path: {image.path}; it must be absolute"
-    if not Path(image.path).is_file():
-        return f"missing image file: {image.path}"
+    if not os.path.isfile(image.path):  # pathlib raises for a name that is too long
+        return f"missing image file: {image.path:.200}"
     return None
 
 
@@ -190,13 +191,22 @@ class ImageTokens:
         """Pixels of a merged patch, which is one token."""
         return self.factor**2
 
+    def _processor_limits(self) -> tuple[int | None, int | None]:
+        """The processor's own as it takes them: ``min_pixels`` and ``max_pixels`` only together.
+
+        Its count of patches takes each of the two alone, and no ``size``: it would be another one.
+        """
+        given = self.processor_kwargs
+        low, high = given.get("min_pixels"), given.get("max_pixels")
+        if low is not None and high is not None:
+            return low, high
+        size = dict(given.get("size") or self.image_processor.size or {})
+        return size.get("shortest_edge"), size.get("longest_edge")
+
     def upper_bound(self, limits: PixelLimits) -> int | None:
         """No picture becomes more tokens than this; None where the processor has no limits."""
-        processor = self.image_processor
         area = self.token_pixels
-        size = dict(self.processor_kwargs.get("size") or processor.size or {})
-        low = self.processor_kwargs.get("min_pixels") or size.get("shortest_edge")
-        high = self.processor_kwargs.get("max_pixels") or size.get("longest_edge")
+        low, high = self._processor_limits()
         if not low or not high:
             return None
         n_high = min(high, limits.max_pixels or high) / area
@@ -219,7 +229,8 @@ class ImageTokens:
         height, width = smart_resize(height, width, self.factor, low, high)
         if not height or not width:
             return 0
+        low, high = self._processor_limits()
         n_patches = self.image_processor.get_number_of_image_patches(
-            height, width, self.processor_kwargs
+            height, width, {**self.processor_kwargs, "min_pixels": low, "max_pixels": high}
         )
         return n_patches // self.image_processor.merge_size**2

@@ -131,16 +131,42 @@ def load_manifest(path: str | Path) -> Manifest:
 
     path = Path(path)
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        given = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not readable YAML: {error}") from error
-    errors: list[str] = []
+    errors = _given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
     manifest = _read(given, path.parent.resolve(), errors)
     if manifest is None or errors:
         lines = "\n".join(f"  {line}" for line in errors)
         n_mistakes = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
         raise ValueError(f"{path}: {n_mistakes}\n{lines}")
     return manifest
+
+
+def _given_twice(node: Any) -> list[str]:
+    """Keys that a mapping has twice: YAML would take the last, and say nothing of the first."""
+    found: list[tuple[int, str]] = []
+    remaining, known = [node], set()
+    while remaining:
+        node = remaining.pop()
+        if id(node) in known or not isinstance(getattr(node, "value", None), list):
+            continue
+        known.add(id(node))  # an alias is the same node again, perhaps within itself
+        lines: dict[str, int] = {}
+        for each in node.value:
+            if not isinstance(each, tuple):
+                remaining.append(each)
+                continue
+            key, value = each
+            remaining.append(value)
+            line = key.start_mark.line + 1
+            name = f"{key.tag} {key.value}"
+            if name in lines:
+                told = f"{key.value!r} is given twice, first in line {lines[name]}"
+                found.append((line, told))
+            lines.setdefault(name, line)
+    return [f"line {line}: {told}" for line, told in sorted(found)]
 
 
 @dataclass(frozen=True)

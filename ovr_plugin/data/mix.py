@@ -51,7 +51,8 @@ class Mix:
         if not isinstance(by_rows, bool):
             wrong.append(f"by_rows is {by_rows!r}; it must be true or false")
         given = config.get("weights") or {}
-        weights = dict(given) if isinstance(given, Mapping) else {}
+        # A source whose name is digits is a number in YAML.
+        weights = {str(name): w for name, w in given.items()} if isinstance(given, Mapping) else {}
         if not isinstance(given, Mapping):
             wrong.append(f"weights is {given!r}; it must be a mapping from sources to numbers")
         for name, weight in weights.items():

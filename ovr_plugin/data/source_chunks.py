@@ -11,6 +11,7 @@ from typing import Any
 
 import ovr_plugin
 from ovr_plugin.data.chunks import ROWS_PER_CHUNK, Chunk, Plan, do_chunk
+from ovr_plugin.data.curation.filters import Contamination
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.executors import run_tasks
 from ovr_plugin.data.files import read_json, write_json
@@ -71,9 +72,12 @@ def source_digest(manifest: Manifest, source: Source) -> str:
 
 
 def _measured(manifest: Manifest) -> list[Path]:
-    files = [getattr(each, "file", None) for each in manifest.filter_settings().values()]
-    files += [each.file for each in manifest.strata]
-    return [manifest.folder / file for file in files if file]
+    """The files beside the source's own on which it depends which rows stay."""
+    filters = manifest.filter_settings().values()
+    files = [getattr(each, "file", None) for each in [*filters, *manifest.strata]]
+    measured = [manifest.folder / file for file in files if file]
+    sets = [each.files(manifest.folder) for each in filters if isinstance(each, Contamination)]
+    return measured + [file for files in sets for file in files]
 
 
 def _listing(place: Path | str | None) -> int:

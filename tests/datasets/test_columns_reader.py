@@ -119,6 +119,10 @@ def test_an_answer_is_a_choice_by_text_letter_or_number(tmp_path, gold, letter):
         ({"task": "q", "gold": [None]}, "empty: 'gold'"),
         ({"task": "q", "gold": True}, "neither text nor number: 'gold' is True"),
         ({"task": "q", "gold": "2", "pics": "../x.png"}, "the picture is not there: ../x.png"),
+        (
+            {"task": "q", "gold": "2", "pics": "data:image/png;base64," + "iVBORw0KGgo" * 99_999},
+            "the picture is not there: data:image/png;base64," + ("iVBORw0KGgo" * 99)[:178],
+        ),
         ({"task": "q", "gold": "2", "pics": "../../x.png"}, "the picture lies outside"),
         ({"task": "q", "gold": "2", "pics": "[1"}, "not a list in JSON: 'pics'"),
         ({"task": "q", "gold": "2", "pics": [3]}, "no picture: 'pics' has neither bytes nor path"),

@@ -117,6 +117,24 @@ def mistakes(tmp_path, text):
     return [line.strip().replace(f"{tmp_path}/", "") for line in str(raised.value).splitlines()[1:]]
 
 
+def test_keys_given_twice_are_mistakes_and_aliases_are_not(tmp_path):
+    (tmp_path / "a.jsonl").touch()
+    text = """
+        seed: 1
+        sources:
+          - &one {reader: orz, root: a.jsonl, weight: 2, name: b, weight: 3}
+        filters: {length: {}, length: {}}
+        sources:
+          - {<<: &more {reader: orz, root: a.jsonl}, name: c}
+          - {<<: *more, name: d}
+    """
+    assert mistakes(tmp_path, text) == [
+        "line 4: 'weight' is given twice, first in line 4",
+        "line 5: 'length' is given twice, first in line 5",
+        "line 6: 'sources' is given twice, first in line 3",
+    ]
+
+
 def test_one_wrong_key_hides_no_other_mistake_in_its_source(tmp_path):
     """Of the same source, of others, of filters and strata; files that are not there as well."""
     (tmp_path / "own.jsonl").touch()

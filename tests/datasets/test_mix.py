@@ -155,6 +155,7 @@ def test_resuming_with_another_mix_is_refused():
         ({"weights": {"orz": 1e308}}, "the weight of orz is 1e.308; it must be 0 or more, at most"),
         ({"weights": dict.fromkeys(("clevr", "math", "orz", "tqa"), 0)}, "no source .* a weight"),
         ({"weights": {"none": 1}}, "weights names none; the data has clevr, math, orz, tqa"),
+        ({"weights": {2023: 1}}, "weights names 2023; the data has clevr, math, orz, tqa"),
         ({"image_fraction": 0.5, "weights": {"clevr": 0, "tqa": 0}}, "wants image rows, and no"),
         ({"weights": dict.fromkeys(SOURCES, 0)}, "no source has a weight"),
     ],

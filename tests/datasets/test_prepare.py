@@ -640,6 +640,22 @@ def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
     assert all("What is 70" in text for text in texts)
 
 
+def test_an_evaluation_set_that_grew_meanwhile_holds_for_what_was_done(
+    tmp_path, monkeypatch, small_chunks
+):
+    root = write_orz(tmp_path / "raw", sums(40))
+    filters = {"contamination": {"against": [{"files": ["set.jsonl"], "question": "q"}]}}
+    manifest = Manifest([Source("orz", root)], filters=filters, folder=tmp_path)
+    write_jsonl(tmp_path / "set.jsonl", [{"q": "Is it?"}])
+    with monkeypatch.context() as patch:
+        Counted(patch, at=3, error=KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(manifest, tmp_path / "out")
+    write_jsonl(tmp_path / "set.jsonl", [{"q": "Is it?"}, {"q": sums(1)[0][0]}])
+    report = prepare(manifest, tmp_path / "out")
+    assert report["sources"]["orz"]["bad"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ovr_plugin.cli import app
 from ovr_plugin.data.curation.filters import PassRate
 from ovr_plugin.data.curation.row import Row
-from ovr_plugin.data.files import read_parquet, write_parquet
+from ovr_plugin.data.files import read_jsonl, read_parquet, write_parquet
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.sample import ColdStartSample, Sample
@@ -119,15 +119,32 @@ def test_only_accepted_responses_become_rows_unless_labelled(rows, tmp_path):
     with fake_server(teacher) as server:
         done = run(*command, "--url", server.url)
         assert done.exit_code == 0, done.output
-        assert "1 failed" in done.output
+        assert "2 failed" in done.output
         accepted = list(read_parquet(tmp_path / "d.parquet", ColdStartSample))
         done = run(*command, "--url", server.url, "--keep-wrong")
-    assert [row.id for row in accepted] == ["s/f#0:0", "s/f#1:0", "s/f#5:0"]
+    assert [row.id for row in accepted] == ["s/f#0:0", "s/f#1:0"]
+    assert 5 not in map(number_of, server.bodies)
+    why = {line["id"]: line["reason"] for line in read_jsonl(tmp_path / "d.jsonl.failed.jsonl")}
+    assert why["s/f#5"] == "not asked: it has pictures, and the cold start is text only"
     assert accepted[1].response == "<think>\nHm.\n</think>\n\nSo \\boxed{1}"
     assert accepted[1].prompt == rows[1].prompt
     labelled = [row.id for row in distilled_rows(tmp_path / "d.jsonl", accepted_only=False)]
     assert "s/f#4:0:wrong" in labelled
     assert "s/f#3:0:truncated" in labelled
+
+
+@pytest.mark.parametrize("out", ["rows.jsonl", "d.parquet", "./rows.parquet"])
+def test_distilled_rows_are_not_written_over_the_questions_or_the_responses(
+    rows, tmp_path, monkeypatch, out
+):
+    before = (tmp_path / "rows.parquet").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    with fake_server(right_n_times) as server:
+        done = run("distill", tmp_path / "rows.parquet", "--out", out, "--url", server.url)
+    assert done.exit_code == 2
+    assert "would be written over" in done.output
+    assert not server.bodies
+    assert (tmp_path / "rows.parquet").read_bytes() == before
 
 
 def test_a_file_of_another_model_is_refused(rows, tmp_path):

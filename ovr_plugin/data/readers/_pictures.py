@@ -37,7 +37,7 @@ def picture(raw: RawRow, value: object, name: str = "image") -> ImageRef:
 def picture_at(raw: RawRow, path: str) -> ImageRef:
     """A picture named relative to the corpus or the row's file; it must lie inside the corpus."""
     if "://" in path:
-        raise RowError(f"image given by URL: {path}; download it and give its path")
+        raise RowError(f"image given by URL: {path:.200}; download it and give its path")
     root = os.path.abspath(raw.root)
     beside = os.path.join(root, os.path.dirname(raw.file))
     places = [os.path.normpath(os.path.join(base, path)) for base in (root, beside)]
@@ -49,4 +49,4 @@ def picture_at(raw: RawRow, path: str) -> ImageRef:
     for place in inside:
         if os.path.isfile(place):
             return ImageRef(path=place)
-    raise RowError(f"the picture is not there: {path}")
+    raise RowError(f"the picture is not there: {path:.200}")
