@@ -39,6 +39,7 @@ from ovr_plugin.data.curation.duplicates import (
     find_duplicates,
     image_bytes,
 )
+from ovr_plugin.data.curation.lookup import Band
 from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.report import Report
 from ovr_plugin.data.executors import WorkerKilled
@@ -189,6 +190,7 @@ def _finish(
     in_val = choose_val(manifest, keep, source_of, column(marks, "content"))
     weights = row_weights(manifest, marks, keep & ~in_val, source_of, report)
 
+    report.unmeasured = _unmeasured(plan, column(marks, "id")[keep])
     duplicates = _told(found, chunks, starts)
     write_jsonl(out / "bad_rows.jsonl", _all_dropped(chunks, duplicates, report))
     is_image = column(marks, "is_image")
@@ -245,6 +247,12 @@ def _find_duplicates(manifest: Manifest, marks: np.ndarray, work: Path) -> Dupli
     if (work / "thumbnails.bin").stat().st_size:
         thumbnails = np.memmap(work / "thumbnails.bin", np.uint8, "r").reshape(-1, 3 * THUMBNAIL**2)
     return find_duplicates(marks, thumbnails, near=settings.near, similarity=settings.similarity)
+
+
+def _unmeasured(plan: Plan, keys: np.ndarray) -> dict[str, int]:
+    """Filter by measurements -> how many of the rows that stay it knows nothing of."""
+    bands = [(name, each) for name, each in plan.predicates if isinstance(each, Band)]
+    return {name: each.values.n_unknown(keys) for name, each in bands}
 
 
 def _told(

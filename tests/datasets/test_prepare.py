@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ovr_plugin.cli import app
 from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
 from ovr_plugin.data.control_tokens import ControlTokens
@@ -238,6 +240,20 @@ def test_strata_weigh_rows_and_are_reported(tmp_path):
         }
     ]
     assert not (tmp_path / "out" / "val.parquet").exists()
+
+
+def test_rows_that_a_filter_keeps_without_knowing_them_are_counted(tmp_path):
+    """Rates of another name of the source pass for measured otherwise: all rows stay."""
+    write_orz(tmp_path / "raw", sums(40))
+    rates = [{"id": f"orz/data/orz_math_x.json#{n}", "pass_rate": 0.5} for n in range(30)]
+    write_jsonl(tmp_path / "rates.jsonl", [*rates, {"id": "orz/elsewhere#0", "pass_rate": 0.5}])
+    (tmp_path / "m.yaml").write_text(
+        "sources: [{reader: orz, root: raw}]\nfilters: {pass_rate: {file: rates.jsonl}}\n"
+    )
+    ended = CliRunner().invoke(app, ["prepare", f"{tmp_path}/m.yaml", "--out", f"{tmp_path}/out"])
+    assert ended.exit_code == 0, ended.output
+    assert read_json(tmp_path / "out" / "report.json")["unmeasured"] == {"pass_rate": 10}
+    assert "its file knows nothing of 10 of the 40 rows" in " ".join(ended.output.split())
 
 
 def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):

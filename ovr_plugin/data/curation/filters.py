@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ovr_plugin.data.curation.contamination import EvaluationIndex, contaminated
-from ovr_plugin.data.curation.lookup import Lookup
+from ovr_plugin.data.curation.lookup import Band, Lookup
 from ovr_plugin.data.curation.picture_hash import PictureHash
 from ovr_plugin.data.curation.responses import PATTERNS
 from ovr_plugin.data.curation.row import Row
@@ -141,7 +141,7 @@ class PassRate:
     def predicate(self, folder: Path) -> Predicate:
         """By the row's id."""
         rates = Lookup.read(folder / self.file, "pass_rate")
-        return partial(_out_of_band, "pass rate", rates, self.min, self.max, self.missing)
+        return Band("pass rate", rates, self.min, self.max, self.missing)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Loss:
         """By the row's id."""
         losses = Lookup.read(folder / self.file, "loss")
         limit = losses.quantile(self.max_quantile) if self.max is None else self.max
-        return partial(_out_of_band, "loss", losses, float("-inf"), limit, self.missing)
+        return Band("loss", losses, float("-inf"), limit, self.missing)
 
 
 @dataclass(frozen=True)
@@ -354,19 +354,4 @@ def _undesirable(patterns: tuple[str, ...], row: Row) -> str | None:
         reason = PATTERNS[name](row)
         if reason:
             return reason
-    return None
-
-
-def _out_of_band(
-    name: str, values: Lookup, low: float, high: float, missing: str, row: Row
-) -> str | None:
-    value = values.get(row.sample.id)
-    if value is None:
-        return f"no {name}: the row was not measured" if missing == "drop" else None
-    if value != value:  # not a number: the scorer's loss overflowed
-        return f"{name} is not a number: {value}"
-    if value < low:
-        return f"{name} too low: {value:.3g}, under {low:g}"
-    if value > high:
-        return f"{name} too high: {value:.3g}, over {high:g}"
     return None
