@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ovr_plugin.data.files import write_jsonl
 from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.readers import get_cold_start_reader, get_reader
 from ovr_plugin.data.sample import BadRow, cold_start_problems, problems
@@ -84,6 +85,16 @@ def test_nested_columns_and_facts_for_the_grader(tmp_path):
     assert (sample.ground_truth, sample.answer_type, sample.unit) == ("3.5", "quantity", "cm")
     assert sample.tolerance == 0.01
     assert problems(sample) == []
+
+
+def test_the_reference_of_a_worked_solution_is_its_final_answer(tmp_path):
+    """GSM8K's rows as they are published, and MATH's solutions."""
+    gsm8k = "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\n#### 72"
+    golds = (gsm8k, r"We halve it: $\boxed{\frac{1}{2}}$.")
+    write_jsonl(tmp_path / "x.jsonl", [{"question": "q", "answer": gold} for gold in golds])
+    first, second = get_reader("columns", {"question": "question", "answer": "answer"})(tmp_path)
+    assert (first.ground_truth, first.answer_type) == ("72", "number")
+    assert second.ground_truth == r"\frac{1}{2}"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from ovr_plugin.data.readers._read import read_files
 from ovr_plugin.data.readers._rows import RawRow, RowError, choice_at, number_or_none
 from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, SPLITS, BadRow, Sample, letters
+from ovr_plugin.reward.extract import final_answer
 from ovr_plugin.reward.spec import AnswerSpec
 
 NAME = "columns"
@@ -51,8 +52,9 @@ class Columns:
     Attributes:
         question: column of the question; it and the choices may hold one ``<image>`` per
             picture, all or none.
-        answer: column of the reference: a text or number or a list of one; with ``choices`` also
-            the text of one of them, its letter, or its number from 0.
+        answer: column of the reference: a text or number or a list of one; of a worked solution
+            its final answer (a box, GSM8K's ``#### 72``); with ``choices`` also the text of one of
+            them, its letter, or its number from 0.
         images: column of one picture or a list: paths relative to the table's file or to the
             folder, bytes, or the Hub's structs. In CSV a list is written as JSON.
         choices: column of the list of options; in CSV as JSON.
@@ -105,7 +107,7 @@ def read(
 
 
 def _to_sample(raw: RawRow, names: Columns) -> Sample:
-    question, answer = text(raw, names.question), text(raw, names.answer)
+    question, answer = text(raw, names.question), final_answer(text(raw, names.answer))
     choices = [as_text(choice, names.choices) for choice in _list(raw, names.choices)]
     images = [picture(raw, value, names.images or "") for value in _list(raw, names.images)]
     in_choices = any(IMAGE_PLACEHOLDER in choice for choice in choices)

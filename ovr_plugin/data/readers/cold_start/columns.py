@@ -26,6 +26,7 @@ from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.readers._tables import TABLES
 from ovr_plugin.data.readers.cold_start._traces import prompt_of, read_response, trace
 from ovr_plugin.data.sample import SPLITS, BadRow, ColdStartSample
+from ovr_plugin.reward.extract import final_answer
 
 NAME = "columns"
 ABOUT = About(
@@ -97,5 +98,5 @@ def _to_sample(raw: RawRow, names: PairColumns) -> ColdStartSample:
         response=response,
         id=raw.id(names.data_source),
         split=split,
-        ground_truth=optional(raw, names.answer),
+        ground_truth=final_answer(optional(raw, names.answer)),
     )
