@@ -23,6 +23,7 @@ MAX_JOINT_CHARS = 80  # between two of them
 UNBOXED_TAIL_CHARS = 2000  # where an unboxed answer is looked for
 BARE_CHARS = 300  # of a response that is nothing but its answer
 
+_WORKED = ("box", TAG_OPEN, "####")  # one of them is in every worked solution that is read
 _BOX_OPEN = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _ESCAPE_OR_BRACE = re.compile(r"\\.|[{}]")
 # Layout between two boxes, and the variable of `x = \boxed{1} or x = \boxed{2}`.
@@ -87,7 +88,7 @@ def final_answer(reference: Any) -> Any:
     Of a text with a ``\boxed{}`` or ``<answer>`` tag (``solution`` of MATH and of Open R1's sets)
     it is what stands there, as in a response; a text that ends in GSM8K's ``#### 72`` means 72.
     """
-    if not isinstance(reference, str):
+    if not isinstance(reference, str) or not any(mark in reference for mark in _WORKED):
         return reference
     answers = extract_answers(reference, answer_tags=True)
     if answers:

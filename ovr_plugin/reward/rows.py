@@ -1,9 +1,10 @@
 """A record of any trainer's log or data set in, what `grade` takes out: `Row`.
 
 The names differ (``response``, verl's ``output``, ...): of each list the first that a record has is
-taken. What is known of the answer may stand in ``extra_info``, as everywhere, or beside it, and a
-chat's messages are read to the last one. JSON Lines come from people and from crashed runs: a line
-that cannot be read is an item like any other, so that it stops nobody.
+taken. Of a reference that is a worked solution the final answer counts. What is known of the answer
+may stand in ``extra_info``, as everywhere, or beside it, and a chat's messages are read to the last
+one. JSON Lines come from people and from crashed runs: a line that cannot be read is an item like
+any other, so that it stops nobody.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+
+from ovr_plugin.reward.extract import final_answer
 
 RESPONSE_FIELDS = ("response", "solution_str", "completion", "output")
 # "answer" comes last: logs of graded responses have it beside the reference.
@@ -73,7 +76,7 @@ class Fields:
             raise ValueError("; ".join(wrong))
         flat = {key: record[key] for key in FACTS if record.get(key) is not None}
         own = {key: value for key, value in (extra or {}).items() if value is not None}
-        return Row(response or "", reference, {**flat, **own}, source)
+        return Row(response or "", final_answer(reference), {**flat, **own}, source)
 
     def lacks_response(self, record: Mapping[str, Any]) -> bool:
         """Whether the response is null: a trainer's is empty, but a log's was never there."""
