@@ -37,6 +37,14 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_qwen3_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise a tiny random Qwen3-VL."""
+    from ovr_plugin.models.tiny import make_tiny
+
+    return make_tiny(tmp_path_factory.mktemp("tiny_qwen3"), TEXTS, model_type="qwen3_vl")
+
+
+@pytest.fixture(scope="session")
 def gpu_env() -> dict[str, str]:
     """The environment of a process on the machine's GPU; a machine without one skips the test."""
     from ovr_plugin.cli.machine_checks import list_with_smi

@@ -43,7 +43,7 @@ START_PROCESSES = {
     "reward/processes.py",  # algebra that can be killed
     "reward/zygote.py",
 }
-READ_AND_WRITE_PARQUET = {"data/files.py"}
+READ_AND_WRITE_TABLES = {"data/files.py", "data/csv_files.py"}
 # JSON that goes to no file: standard output, pipes, the metadata of a parquet schema.
 JSON_TEXT = {
     "analysis/behaviours/judge.py",  # the name of a request
@@ -55,6 +55,7 @@ JSON_TEXT = {
     "cli/probe.py",
     "data/files.py",
     "data/schema.py",
+    "endpoint/client.py",  # the body of a request
     "platform/forked_python.py",
     "reward/http_server.py",
     "reward/processes.py",
@@ -120,8 +121,8 @@ def files_with(
         (
             used,
             ["pyarrow.parquet", "pyarrow.json", "pyarrow.csv", "csv", "to_parquet", "df.to_json"],
-            READ_AND_WRITE_PARQUET,
-            "read and write tables with data/files.py",
+            READ_AND_WRITE_TABLES,
+            "read and write tables with data/files.py; CSV is only read, with data/csv_files.py",
         ),
         (used, ["json.dump", "pickle", "yaml.dump"], set(), "write files with data/files.py"),
         (used, ["json.dumps"], JSON_TEXT, "write JSON files with data/files.py"),

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ovr_plugin.reward.extract import extract_answers
+from ovr_plugin.reward.extract import final_answer
 from ovr_plugin.reward.rows import FACTS, Row
 
 REFERENCES = ("reference", "ground_truth", "reward_model.ground_truth", "answer", "solution")
@@ -87,21 +87,6 @@ def split_columns(
 def wanted_columns(reference: str | None = None) -> set[str]:
     """The names of all columns that a row may use."""
     return _heads(reference) | {*EXTRAS, *FACTS, SOURCE}
-
-
-def final_answer(reference: Any) -> Any:
-    r"""Return the final answer of a reference that is a worked text; any other as it is.
-
-    Of a text with a ``\boxed{}`` or ``<answer>`` tag (``solution`` of MATH and of Open R1's sets)
-    it is what stands there, as in a response; a text that ends in GSM8K's ``#### 72`` means 72.
-    """
-    if not isinstance(reference, str):
-        return reference
-    answers = extract_answers(reference, answer_tags=True)
-    if answers:
-        return ", ".join(answers)
-    _, mark, last = reference.rpartition("####")
-    return last.strip() if mark and last.strip() and "\n" not in last.strip() else reference
 
 
 def as_mapping(value: Any) -> Mapping[str, Any] | None:

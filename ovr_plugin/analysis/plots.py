@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ovr_plugin.analysis.report.charts import Chart, Series
 
-# Okabe and Ito's palette: told apart with any colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-DASHES = ("-", "--", ":", "-.")
-MAX_LEGEND = 12  # more entries would hide the curves
+# Okabe and Ito's palette, told apart with any colour vision, with grey and brown, as on the page.
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"),
+    *("#5B5B5B", "#8A5A2B"),
+)
+DASHES = ("-", "--", ":", (0, (7, 2, 1, 2)), (0, (10, 4)), (0, (3, 2)))
+MAX_LEGEND = 12  # more entries would hide the curves: they stand beside them
+MAX_BESIDE = 36
 Record = Mapping[str, Any]
 
 
@@ -51,7 +56,7 @@ PLOTS = (
         {
             "ovr/response_length/all": "all",
             "ovr/response_length/right": "right answers",
-            "ovr/response_length/wrong": "wrong answers",
+            "ovr/response_length/wrong": "score 0 (wrong, cut off, no answer, not graded)",
         },
     ),
     # The policy's loss says nothing here: one on-policy step on whitened advantages makes it 0.
@@ -98,6 +103,8 @@ def _draw(plot: Plot, records: Sequence[Record], folder: Path) -> Path | None:
         axes.plot(steps, values, color=colour, label=legend, marker="o", markersize=3)
     axes.set(title=plot.title, xlabel="step", ylabel=plot.y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    xs, ys = ([v for curve in curves.values() for v in curve[place]] for place in (0, 1))
+    _limit(axes, xs, ys, is_share=plot.name == "reward")
     axes.grid(alpha=0.3)
     if len(curves) > 1:
         axes.legend(frameon=False)
@@ -120,7 +127,7 @@ def draw_charts(charts: Sequence[Chart], folder: str | Path) -> list[Path]:
 
 def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
@@ -128,6 +135,11 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
     axes.set(title=plain(chart.title), xlabel=chart.x_label, ylabel=chart.y_label)
     if chart.percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    if chart.kind == "line":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        xs = [x for series in chart.series for x in series.x]
+        columns = [c for series in chart.series for c in (series.y, series.low, series.high)]
+        _limit(axes, xs, [y for column in columns for y in column], is_share=chart.percent)
     axes.grid(alpha=0.3)
     for x, label in chart.marks:
         axes.axvline(x, color="grey", linestyle=":", linewidth=1)
@@ -137,11 +149,28 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
         figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
     elif 1 < len(chart.series) <= MAX_LEGEND:
         axes.legend(frameon=False, fontsize=8, loc="upper left")
+    elif MAX_LEGEND < len(chart.series) <= MAX_BESIDE:
+        figure.legend(frameon=False, fontsize=6, loc="outside right upper", handlelength=5)
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in chart.id)
     paths = [folder / f"{stem}.{kind}" for kind in ("png", "pdf")]
     for path in paths:
         figure.savefig(path)
     return paths
+
+
+def _limit(axes: Any, xs: Sequence[float], ys: Sequence[float | None], *, is_share: bool) -> None:
+    """Keep axes to what can be: no steps or lengths below 0, no shares over 1, no empty span."""
+    known_x, known_y = [x for x in xs if isfinite(x)], [y for y in ys if y is not None]
+    known_y = [y for y in known_y if isfinite(y)]
+    if not known_x or not known_y:
+        return
+    first, last = min(known_x), max(known_x)
+    margin = 0.05 * (last - first) or 1.0
+    axes.set_xlim(max(first - margin, 0.0) if first >= 0 else first - margin, last + margin)
+    low, high = axes.get_ylim()
+    if is_share and min(known_y) >= 0 and max(known_y) <= 1:
+        high = min(high, 1.01)  # the line at 1 in its whole width
+    axes.set_ylim(max(low, 0.0) if min(known_y) >= 0 else low, high)
 
 
 def plain(text: str) -> str:
@@ -156,21 +185,20 @@ def _label(chart: Chart, series: Series) -> str:
     return plain(name.lstrip("_"))
 
 
-def _styles(chart: Chart) -> list[tuple[Series, str, str]]:
-    """(series, colour, dash): as on the page, colours tell curves apart and dashes runs."""
+def _styles(chart: Chart) -> list[tuple[Series, str, Any]]:
+    """(series, colour, dash): as on the page, colours tell curves apart and dashes runs.
+
+    Where there are more curves than colours, further dashes tell them apart.
+    """
     names = list(dict.fromkeys(series.name for series in chart.series))
     runs = list(dict.fromkeys(series.run for series in chart.series))
-    return [
-        (
-            series,
-            COLOURS[
-                (names.index(series.name) if len(names) > 1 else runs.index(series.run))
-                % len(COLOURS)
-            ],
-            DASHES[runs.index(series.run) % len(DASHES)],
-        )
-        for series in chart.series
-    ]
+    found = []
+    for series in chart.series:
+        run = runs.index(series.run)
+        number = names.index(series.name) if len(names) > 1 else run
+        dash = run + (number // len(COLOURS) * len(runs) if len(names) > 1 else 0)
+        found.append((series, COLOURS[number % len(COLOURS)], DASHES[dash % len(DASHES)]))
+    return found
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:

@@ -37,6 +37,7 @@ BLOCK_ELEMENTS = 2**20  # of each checkpoint at a time: it fits into a core's ca
 READ_AHEAD = 4  # blocks
 MAX_FILE_BYTES = 5 * 10**9  # of one file of the result, as Hugging Face has it
 N_NAMED = 20  # findings in a message
+PARTIAL = ".ovr_partial"  # behind the target's name until it is whole; no folder of a user's
 # Of config.json: what may differ among checkpoints of one model.
 _NO_ARCHITECTURE = {"_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 _DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -68,20 +69,23 @@ def average(
         CheckpointError: if the checkpoints are not of one architecture, lack tensors, or hold
             values that are not finite; all findings are named, and nothing is left behind.
         FileExistsError: if ``target`` exists.
+        OSError: if the disk has no room for the result, which is known before any weight is read.
     """
     target = Path(target)
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise FileExistsError(f"{target} exists already; choose another folder or remove it")
     if len(checkpoints) < 2:
         raise CheckpointError("an average takes two checkpoints or more")
     opened = [open_checkpoint(folder) for folder in checkpoints]
     _check_same_model(opened)
     wanted = _result_dtype(opened, dtype)
-    partial = target.with_name(target.name + ".partial")
+    partial = target.with_name(target.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _write_weights(opened, partial, wanted, max_file_bytes, progress)
+        files = _plan_files(opened[0], partial, wanted, max_file_bytes)
+        _check_space(files, opened[-1].hf_folder, partial)
+        _write_weights(opened, partial, files, progress)
         for path in other_files(opened[-1].hf_folder):
             shutil.copy2(path, partial / path.name)
         _set_dtype(partial / "config.json", wanted)
@@ -153,14 +157,12 @@ class _OutFile:
 def _write_weights(
     checkpoints: Sequence[Checkpoint],
     folder: Path,
-    dtype: str,
-    max_file_bytes: int,
+    files: Sequence[_OutFile],
     progress: Progress | None,
 ) -> None:
     n_total = sum(t.n_bytes for checkpoint in checkpoints for t in checkpoint.tensors.values())
     n_read = 0
     wrong: list[str] = []
-    files = _plan_files(checkpoints[0], folder, dtype, max_file_bytes)
     with _one_thread(), _Reader() as reader:
         for planned in files:
             with planned.path.open("wb") as out:
@@ -178,6 +180,18 @@ def _write_weights(
         total = {"total_size": sum(file.n_bytes for file in files)}
         index = {"metadata": total, "weight_map": dict(sorted(weight_map.items()))}
         write_json(folder / INDEX, index)
+
+
+def _check_space(files: Sequence[_OutFile], hf_folder: Path, folder: Path) -> None:
+    """Stop before the work if its result would not fit; the same bytes may be taken meanwhile."""
+    n_needed = sum(len(_header_bytes(file.header)) + file.n_bytes for file in files)
+    n_needed += sum(path.stat().st_size for path in other_files(hf_folder))
+    n_free = shutil.disk_usage(folder).free
+    if n_needed > n_free:
+        raise OSError(
+            f"the disk of {folder.parent.absolute()} has no room for the average: "
+            f"{n_needed:,} bytes needed, {n_free:,} free"
+        )
 
 
 @contextmanager

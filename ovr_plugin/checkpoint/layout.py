@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import struct
 import zipfile
@@ -126,7 +127,8 @@ def _named_as_today(
     """Sorted by today's names, without the second name of embeddings that are tied."""
     if config.get("model_type") in RENAMED:
         tensors = {canonical_name(name): tensor for name, tensor in tensors.items()}
-    text: Mapping[str, Any] = config.get("text_config") or {}
+    found = config.get("text_config")
+    text: Mapping[str, Any] = found if isinstance(found, dict) else {}
     tied = config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))
     has_embeddings = any(name.endswith("embed_tokens.weight") for name in tensors)
     dropped = "lm_head.weight" if tied and has_embeddings else None
@@ -179,15 +181,25 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
             header = json.loads(file.read(n_header))
         except ValueError as error:
             raise CheckpointError(f"{path} is no safetensors file: {error}") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path} is no safetensors file: its header is no JSON object")
     tensors = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        begin, end = entry["data_offsets"]
+        try:
+            dtype, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
+            begin, end = map(int, entry["data_offsets"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is no safetensors file: {name} is {entry!r}") from error
         if 8 + n_header + end > size:
             raise CheckpointError(f"{path} is cut off: {name} ends behind the end of the file")
+        # A type that is not known here is refused by whoever reads it.
+        n_bytes = math.prod(shape) * ITEM_SIZES.get(dtype, 0)
+        if min((begin, *shape)) < 0 or (dtype in ITEM_SIZES and end - begin != n_bytes):
+            raise CheckpointError(f"{path}: the bytes of {name} do not make up {dtype} {shape}")
         piece = Piece(path, 8 + n_header + begin, end - begin)
-        tensors[name] = StoredTensor(entry["dtype"], tuple(entry["shape"]), (piece,))
+        tensors[name] = StoredTensor(dtype, shape, (piece,))
     return tensors
 
 
@@ -238,12 +250,17 @@ def _read_shard(path: Path) -> dict[str, _Shard]:
         raise CheckpointError(f"{path} cannot be read, perhaps it is cut off: {error}") from error
     finally:
         mesh_log.setLevel(level)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds no weights by name")
     return {name: _place(path, name, value) for name, value in state.items()}
 
 
 def _place(path: Path, name: str, value: Any) -> _Shard:
+    from torch import Tensor
     from torch.distributed.tensor import DTensor
 
+    if not isinstance(value, Tensor):
+        raise CheckpointError(f"{path}: {name} is no tensor")
     whole_shape, n_shards = tuple(value.shape), 1
     if isinstance(value, DTensor):
         *outer, placement = value.placements

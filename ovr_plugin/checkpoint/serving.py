@@ -92,6 +92,8 @@ def prepare_serving(checkpoint: Path, recipe: str) -> Serving:
         ValueError: the folder is none that can be served; everything that is missing is named.
     """
     serving = Serving.of(recipe)
+    if told := _shards(checkpoint):
+        raise ValueError(told)
     missing = [
         f"{name} ({what})"
         for name, what in NEEDED.items()
@@ -103,16 +105,37 @@ def prepare_serving(checkpoint: Path, recipe: str) -> Serving:
         missing.append(f"a chat template ({' or '.join(TEMPLATES)}): copy it from the base model")
     if missing:
         raise ValueError(f"{checkpoint} cannot be served; it lacks {'; '.join(missing)}")
+    _longest(checkpoint)  # readable, before anything is written
     path = checkpoint / "generation_config.json"
-    before = read_json(path) if path.is_file() else {}
+    before = _object(path) if path.is_file() else {}
     write_json(path, serving.generation_config(before))
     return serving
 
 
+def _shards(checkpoint: Path) -> str:
+    """What to do with a folder of FSDP shards; '' if it is none."""
+    actor = checkpoint / "actor" if (checkpoint / "actor").is_dir() else checkpoint
+    is_sharded = (actor / "fsdp_config.json").is_file() or any(actor.glob("model_world_size_*.pt"))
+    if not is_sharded:
+        return ""
+    exported = actor / "huggingface"
+    if any(exported.glob("*.safetensors")):
+        return f"{checkpoint} holds FSDP shards, and beside them weights: ovr serving {exported}"
+    target = f"{checkpoint.resolve().name}-hf"
+    merge = ["python", "-m", "verl.model_merger", "merge", "--backend", "fsdp"]
+    command = shlex.join([*merge, "--local_dir", str(actor), "--target_dir", target])
+    return (
+        f"{checkpoint} holds FSDP shards, which vLLM does not read; export them first:\n"
+        f"  {command}\n  ovr serving {target}\n"
+        f"(`ovr average {target} {checkpoint}` exports too, and without loading the model)"
+    )
+
+
 def _longest(checkpoint: Path) -> int:
     """The longest sequence that the model's configuration allows; it may be silent."""
-    config = read_json(checkpoint / "config.json")
-    told = config.get("text_config", config).get("max_position_embeddings")
+    config = _object(checkpoint / "config.json")
+    of_text = config.get("text_config")
+    told = (of_text if isinstance(of_text, dict) else config).get("max_position_embeddings")
     return told if isinstance(told, int) else sys.maxsize
 
 
@@ -125,7 +148,14 @@ def _has_template(checkpoint: Path) -> bool:
     if any((checkpoint / name).is_file() for name in TEMPLATES):
         return True
     path = checkpoint / "tokenizer_config.json"
-    return path.is_file() and bool(read_json(path).get("chat_template"))
+    return path.is_file() and bool(_object(path).get("chat_template"))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    read = read_json(path)
+    if not isinstance(read, dict):
+        raise ValueError(f"{path}: {type(read).__name__}, not an object")
+    return read
 
 
 def _merged(recipe: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def average(
         ),
     ] = "auto",
     max_file_gb: Annotated[
-        float, typer.Option(help="Largest file of weights, in GB.", min=0.001)
+        float, typer.Option(help="Largest file of weights, in GB.", min=0.001, max=1e6)
     ] = 5.0,
 ) -> None:
     """Average checkpoints into TARGET, a folder for transformers and `vllm serve`.

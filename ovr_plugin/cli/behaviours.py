@@ -62,6 +62,15 @@ def behaviours(
         float, typer.Option(help="Of one request, in seconds.", min=0.1, rich_help_panel=JUDGE)
     ] = 600.0,
     tries: Annotated[int, typer.Option(help="Of one request.", min=1, rich_help_panel=JUDGE)] = 6,
+    retry_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--retry-unreadable",
+            help="Ask again, with another seed and a temperature of 0.5 at least, where a kept "
+            "reply holds no count; else it stays a missing value.",
+            rich_help_panel=JUDGE,
+        ),
+    ] = False,
     behaviour: Annotated[
         list[str] | None,
         typer.Option(help="One of the eight; repeat it. None: all.", rich_help_panel=MORE),
@@ -102,6 +111,7 @@ def behaviours(
         if judge:
             asking = _Asking(judge, endpoint or [], votes, temperature, max_tokens)
             asking.how = {"concurrency": concurrency, "timeout_s": timeout, "n_tries": tries}
+            asking.retry_unreadable = retry_unreadable
         problems: list[str] = []
         groups = by_checkpoint(read_responses(files, problems.append), limit)
         if not groups:
@@ -153,6 +163,7 @@ class _Asking:
         self.panel: Panel = Panel(tuple(judges), votes, sampling)
         self.urls = list(urls) * len(judges) if len(urls) == 1 else list(urls)
         self.how: dict[str, Any] = {}
+        self.retry_unreadable = False
 
     def endpoints(self) -> list[Any]:
         from ovr_plugin.endpoint import Endpoint
@@ -181,16 +192,16 @@ def _study(
     """The records, and what is missing in them of the judge."""
     from ovr_plugin.analysis.behaviours import judge as judging
     from ovr_plugin.analysis.behaviours import study
-    from ovr_plugin.endpoint.jobs import read_results
 
     store = folder / study.STORE
     missing = _ask(groups, measured, asking, store, console) if asking else None
     records, lines = [], []
-    is_judged = bool(asking) and any(True for _ in read_results(store))
+    kept = judging.kept_counts(store) if asking and store.exists() else {}
+    is_judged = bool(kept)
     for checkpoint, responses in groups.items():
         detected = {"keywords": study.keywords_in(responses, measured)}
         if asking and is_judged:
-            judged, unanimous = judging.judged_counts(responses, measured, asking.panel, store)
+            judged, unanimous = judging.judged_counts(responses, measured, asking.panel, kept)
             detected["judge"] = judged
         record = study.checkpoint_record(checkpoint, responses, detected, n_resamples, seed=0)
         if is_judged:
@@ -211,6 +222,7 @@ def _ask(
 ) -> Exception | None:
     """Fill the store of judgements; returns what went wrong, which costs no other number."""
     from ovr_plugin.analysis.behaviours import judge as judging
+    from ovr_plugin.cli.stalls import stalls_told
     from ovr_plugin.data.files import read_jsonl
     from ovr_plugin.endpoint import EndpointDown
 
@@ -218,8 +230,11 @@ def _ask(
     n_votes = len(everything) * len(measured) * asking.panel.n_votes * len(asking.urls)
     try:
         with _progress("asking the judge", n_votes, console) as on_progress:
-            asked = (everything, measured, asking.panel, asking.endpoints(), store, on_progress)
-            done = asyncio.run(judging.ask_judges(*asked))
+            endpoints = asking.endpoints()
+            asked = (everything, measured, asking.panel, endpoints, store, on_progress)
+            again = asking.retry_unreadable
+            with stalls_told(endpoints, console):
+                done = asyncio.run(judging.ask_judges(*asked, retry_unreadable=again))
     except EndpointDown as error:
         return EndpointDown(
             f"The judge cannot be asked: {error}\nWhat it said so far is kept in {store}"

@@ -25,9 +25,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor(
-    model: Annotated[
-        str | None, typer.Option(help="Also check this local Qwen2.5-VL folder.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Also check this local model folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     timeout: Annotated[
         float, typer.Option(help="Seconds that loading veRL may take.", min=0.1)

@@ -42,9 +42,23 @@ def evaluate(
         int, typer.Option(help="Requests in flight.", min=1, rich_help_panel=MODEL)
     ] = 128,
     timeout: Annotated[
-        float, typer.Option(help="Seconds for one response.", min=0.1, rich_help_panel=MODEL)
-    ] = 3600.0,
-    tries: Annotated[int, typer.Option(help="Of one request.", min=1, rich_help_panel=MODEL)] = 8,
+        float,
+        typer.Option(
+            help="Seconds for one response; 1800 is 48k tokens at 27 a second.",
+            min=0.1,
+            rich_help_panel=MODEL,
+        ),
+    ] = 1800.0,
+    tries: Annotated[
+        int,
+        typer.Option(help="Of one request; two where it hangs.", min=1, rich_help_panel=MODEL),
+    ] = 8,
+    patience: Annotated[
+        float,
+        typer.Option(
+            help="Seconds for a server that is gone to come back.", min=0, rich_help_panel=MODEL
+        ),
+    ] = 300.0,
     n: Annotated[
         int, typer.Option("-n", help="Samples of an item.", min=1, rich_help_panel=SAMPLING)
     ] = 1,
@@ -84,24 +98,30 @@ def evaluate(
 
     ovr report runs/x then shows the scores over its checkpoints (base, cold_start_900, ppo_300).
     The same command goes on where it was interrupted; a larger -n adds samples.
-    Exit code 0: every sample was answered. 2: some were not; they are named, and
-    asked again by the same command. 1: nothing can be asked, or nobody answers.
+
+    A sample that fails is tried again, and in a second round once more, then named. Of a suite
+    those are asked whose rows are there; the others are listed, with where to get them. The run
+    ends early, with results of what was answered, if nobody answers any more: the server is gone
+    for --patience, or as many samples as are in flight failed one after the other.
+
+    Exit code 0: every sample was answered. 2: some were not, or rows of a suite are not there;
+    the same command asks them. 1: nothing can be asked, or nobody answers any more.
     """
     from rich.console import Console
 
     from ovr_plugin.endpoint import Endpoint, EndpointDown, Sampling
-    from ovr_plugin.eval.benchmarks import get_benchmarks
+    from ovr_plugin.eval.benchmarks import get_benchmarks, of_suites
     from ovr_plugin.eval.responses import Asking, Questions
     from ovr_plugin.eval.run import Run
 
     console = Console(stderr=True)
-    code = 0
+    code, stopped = 0, False
     try:
         sampling = Sampling(
             temperature, top_p, max_tokens, None if seed < 0 else seed, _parse_extra(extra)
         )
         questions = [Questions(each, data, limit) for each in get_benchmarks(names)]
-        run = Run(questions, Asking(sampling, n), out)
+        run = Run(questions, Asking(sampling, n), out, of_suites(names))
         if not grade_only:
             endpoint = Endpoint(
                 url,
@@ -109,17 +129,26 @@ def evaluate(
                 concurrency=concurrency,
                 timeout_s=timeout,
                 n_tries=tries,
-                # A server that is started anew fails all that is in flight.
-                n_failures_down=2 * concurrency + 20,
+                n_failures_down=max(concurrency, 20),
+                patience_s=patience,
             )
             code = _ask(run, endpoint, console)
     except EndpointDown as error:
         _print_error(console, "Stopped", error)
-        code = 1
+        stopped, code = True, 1
     except (OSError, ValueError) as error:
         _print_error(console, "Not evaluated", error)
         raise typer.Exit(1) from None
-    _grade(run, console, code)
+    try:
+        code = _grade(run, console, code)
+    except (OSError, ValueError) as error:
+        _print_error(console, "Not graded", error)
+        code = 1
+    _print_absent(run, console)
+    if stopped:
+        told = f"What was answered is in {out}. Start the server again and repeat the command: "
+        _print(console, f"{told}it goes on with the samples that are missing.")
+    raise typer.Exit(code or (2 if run.absent else 0))
 
 
 def _parse_extra(extra: str | None) -> dict[str, Any]:
@@ -149,7 +178,9 @@ def _ask(run: Run, endpoint: Any, console: Console) -> int:
         async with endpoint:
             await run.ask(endpoint, show)
 
-    with Bar(*columns, console=console) as bar:
+    from ovr_plugin.cli.stalls import stalls_told
+
+    with Bar(*columns, console=console) as bar, stalls_told([endpoint], console):
 
         def show(name: str, n_samples: int, so_far: Progress) -> None:
             if name not in tasks:
@@ -167,8 +198,10 @@ def _ask(run: Run, endpoint: Any, console: Console) -> int:
     return 0
 
 
-def _grade(run: Run, console: Console, code: int) -> None:
+def _grade(run: Run, console: Console, code: int) -> int:
+    """Grade and print; returns the exit code."""
     from rich.console import Console as StandardOutput
+    from rich.markup import escape
 
     from ovr_plugin.data.files import read_jsonl
     from ovr_plugin.eval.paper_table import console_tables, incomplete, notes
@@ -177,13 +210,14 @@ def _grade(run: Run, console: Console, code: int) -> None:
     with console.status("grading"):
         results = run.grade()
     if not results:
-        raise typer.Exit(code or 1)
+        return code or 1
     output = StandardOutput()
     for table in console_tables(results, protocol(results)):
         output.print(table, "")
     for note in notes(results):
-        output.print(f"[dim]{note}[/dim]", highlight=False)
-    output.print(f"[dim]{run.out}/table.md, and what is under it for each benchmark[/dim]")
+        output.print(f"[dim]{escape(note)}[/dim]", highlight=False)
+    written = escape(f"{run.out}/table.md, and what is under it for each benchmark")
+    output.print(f"[dim]{written}[/dim]")
     for found in results:
         name = found["benchmark"]
         if found["bad rows"]["n"]:
@@ -196,15 +230,26 @@ def _grade(run: Run, console: Console, code: int) -> None:
         if found["n_missing"]:
             groups = f"; {told}" if (told := incomplete(found)) else ""
             failed = run.responses(name).with_name("responses.jsonl.failed.jsonl")
-            console.print(
-                f"{name}: {found['n_missing']:,} samples are missing; {failed}{groups}",
-                highlight=False,
-                markup=False,
-            )
-            for line in list(read_jsonl(failed))[:3] if failed.exists() else []:
-                console.print(f"  {line['id']}: {line['reason']}", highlight=False, markup=False)
+            lines = list(read_jsonl(failed)) if failed.exists() else []
+            why = f"{len(lines):,} failed ({failed})" if lines else "none failed"
+            unasked = found["n_missing"] - len(lines)
+            why += f", {unasked:,} were not asked" if unasked > 0 else ""
+            _print(console, f"{name}: {found['n_missing']:,} samples are missing: {why}{groups}")
+            for line in lines[:3]:
+                _print(console, f"  {line['id']}: {line['reason']}")
             code = code or 2
-    raise typer.Exit(code)
+    return code
+
+
+def _print_absent(run: Run, console: Console) -> None:
+    if run.absent:
+        _print(console, f"{len(run.absent)} benchmarks were not asked, as they have no rows here:")
+    for name, why in run.absent.items():
+        _print(console, f"  {name}: {why}")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def benchmarks(
@@ -231,6 +276,7 @@ def benchmarks(
     from ovr_plugin.data.sample import Sample, at_place
     from ovr_plugin.eval.benchmarks import SUITES, get_benchmarks
     from ovr_plugin.eval.responses import Questions
+    from ovr_plugin.eval.run import bad_rows
 
     console, errors = Console(), Console(stderr=True)
     try:
@@ -243,7 +289,7 @@ def benchmarks(
         samples = (item.sample for each in questions for item in each.items())
         first = list(islice(samples, 1))
         if not first:
-            why = next((str(rows[0]) for rows in bad.values() if rows), "the files hold none")
+            why = "; ".join(bad_rows(each) for each in questions)
             raise ValueError(f"no row can be used: {why}")
         everything = enumerate(chain(first, samples))  # pictures: not all of them in memory
         placed = (at_place(sample, index, "test") for index, sample in everything)
@@ -268,13 +314,21 @@ def _listing(chosen: list[Any]) -> Any:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for column in ("folder", "Hub", "headline", "license"):
-        table.add_column(column, overflow="fold")
+    table.add_column("v.", justify="right", no_wrap=True)
+    # Folded, an identifier could not be copied.
+    table.add_column("Hub (folder)", no_wrap=True)
+    table.add_column("headline", min_width=10)
+    table.add_column("license", overflow="fold")
     for each in chosen:
         hub = next((source.hub for source in each.sources if source.hub), "")
-        folder = each.folder or each.name
-        table.add_row(each.name, folder, hub, each.scoring.headline, each.license)
+        place = f"{hub} ({each.folder}/)" if each.folder not in ("", each.name) else hub
+        table.add_row(each.name, _version(each), place, each.scoring.headline, each.license)
     return table
+
+
+def _version(benchmark: Any) -> str:
+    """Of rows, prompt and scoring; of a file of one's own it is a checksum."""
+    return "" if hasattr(benchmark, "path") else str(benchmark.version)
 
 
 def _print_error(console: Console, head: str, error: Exception) -> None:

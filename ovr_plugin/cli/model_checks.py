@@ -1,10 +1,10 @@
 """What ``ovr doctor --model FOLDER`` asks of a checkpoint, before hours are spent on it.
 
-In: a folder in the layout of a Qwen2.5-VL download. Out: one ``Check`` each. Upstream forgives too
-much: veRL's ``hf_processor`` turns every error into "no processor", which silently loses images and
-M-RoPE, and transformers makes an empty tokenizer where its files are missing. So everything is
-loaded here by the class it should be and asked a question. Weights are compared by name and shape
-on the meta device; none is read.
+In: a folder in the layout of a Qwen2.5-VL or Qwen3-VL download. Out: one ``Check`` each. Upstream
+forgives too much: veRL's ``hf_processor`` turns every error into "no processor", which silently
+loses images and M-RoPE, and transformers makes an empty tokenizer where its files are missing. So
+everything is loaded here by the class it should be and asked a question. Weights are compared by
+name and shape on the meta device; none is read.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ovr_plugin.cli.checks import Check
+from ovr_plugin.models.families import FAMILIES, QWEN2_5_VL, TITLES, Family
 
-MODEL_TYPE = "qwen2_5_vl"
-BASE = "Qwen/Qwen2.5-VL-7B-Instruct"
+BASE = QWEN2_5_VL.base
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 SENTENCE = "Is 2 + 2 = 4?"
-# config.json's name of an id -> the token that Qwen2.5-VL's tokenizer has for it.
+# config.json's name of an id -> the token that Qwen's tokenizer has for it.
 IMAGE_TOKENS = {
     "image_token_id": "<|image_pad|>",
     "video_token_id": "<|video_pad|>",
@@ -86,14 +86,14 @@ def _not_a_folder(model: str) -> Check:
 
 
 def check_config(folder: Path) -> Check:
-    """Check that config.json is there and says Qwen2.5-VL."""
+    """Check that config.json is there and names a family that OVR's classes fit."""
     config = _read_json(folder / "config.json")
     if isinstance(config, str):
         return Check("config.json", "fail", config, COPY, _copy(folder, "config.json"))
     model_type = config.get("model_type")
-    if model_type == MODEL_TYPE:
-        return Check("config.json", "ok", MODEL_TYPE)
-    advice = f"OVR is made for Qwen2.5-VL (model_type {MODEL_TYPE}). Use one, for example:"
+    if model_type in FAMILIES:
+        return Check("config.json", "ok", model_type)
+    advice = f"OVR is made for {TITLES} (model_type {' or '.join(FAMILIES)}). Use one, for example:"
     command = _download(BASE)
     return Check("config.json", "fail", f"model_type is {model_type!r}", advice, command)
 
@@ -154,9 +154,7 @@ def _broken(file: Path) -> str:
 
 def check_backbone(folder: Path) -> Check:
     """Check names and shapes of the weights against the model that config.json describes."""
-    from transformers import Qwen2_5_VLForConditionalGeneration
-
-    model_class: Any = Qwen2_5_VLForConditionalGeneration
+    model_class = _family(folder).transformers_class("ForConditionalGeneration")
     try:
         _, loaded = model_class.from_pretrained(
             folder,
@@ -231,11 +229,11 @@ def _end_of_turn_error(tokenizer: Any) -> str:
 
 
 def check_processor(processor: Any, folder: Path) -> Check:
-    """Check that the processor loads as Qwen2.5-VL's and marks one image once."""
-    found = type(processor).__name__
+    """Check that the processor loads as the family's and marks one image once."""
+    found, wanted = type(processor).__name__, f"{_family(folder).prefix}Processor"
     error = _first_error(
         lambda: _cause(processor) if isinstance(processor, Exception) else "",
-        lambda: "" if found == "Qwen2_5_VLProcessor" else f"it is a {found}",
+        lambda: "" if found == wanted else f"it is a {found}",
         lambda: _image_marker_error(processor),
     )
     if not error:
@@ -295,6 +293,13 @@ def check_generation_config(tokenizer: Any, folder: Path) -> Check:
         f"Generation outside veRL would run past the end of a response. {COPY}",
         _copy(folder, name),
     )
+
+
+def _family(folder: Path) -> Family:
+    """What config.json says, or Qwen2.5-VL where it says nothing that is known."""
+    config = _read_json(folder / "config.json")
+    model_type = "" if isinstance(config, str) else str(config.get("model_type"))
+    return FAMILIES.get(model_type, QWEN2_5_VL)
 
 
 def _read_json(file: Path) -> dict[str, Any] | str:

@@ -54,6 +54,16 @@ def prepare(
         console.print("Interrupted; the same command goes on where it stopped.")
         raise typer.Exit(130) from None
     Console().print(report_table(report))
+    unused = [name for name, source in report["sources"].items() if not source["train"]]
+    if unused:
+        said = f"No row of {', '.join(unused)} is in train.parquet; the table says why."
+        console.print(said, style="yellow", markup=False, highlight=False)
+    n_good = sum(source["good"] for source in report["sources"].values())
+    for name, n_rows in report["unmeasured"].items():
+        if n_rows:
+            said = f"{name}: its file knows nothing of {n_rows:,} of the {n_good:,} rows kept"
+            said += " (by their ids; `missing: drop` lets them go)."
+            console.print(said, style="yellow", markup=False, highlight=False)
     rows = {split: sum(counts.values()) for split, counts in report["rows"].items()}
     said = ", ".join(f"{split}.parquet: {n:,} rows" for split, n in rows.items())
     typer.echo(f"{said}\nEvery row that went, with its reason: {out / 'bad_rows.jsonl'}")

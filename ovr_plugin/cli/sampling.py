@@ -58,10 +58,16 @@ def distill(
     from ovr_plugin.data.files import write_parquet
     from ovr_plugin.data.sample import ColdStartSample
 
+    table = out.with_suffix(".parquet")
+    if table.resolve() in [out.resolve(), *(file.resolve() for file in files)]:
+        raise typer.BadParameter(
+            f"the rows would be written over {table}: give a JSON Lines file of another name",
+            param_hint="--out",
+        )
     _ask(sampling.distill, files, url, out, model, n, concurrency, max_tokens, temperature, price)
     rows = sampling.distilled_rows(out, accepted_only=not keep_wrong)
-    n_rows = write_parquet(out.with_suffix(".parquet"), rows, ColdStartSample)
-    typer.echo(f"{n_rows:,} rows in {out.with_suffix('.parquet')}")
+    n_rows = write_parquet(table, rows, ColdStartSample)
+    typer.echo(f"{n_rows:,} rows in {table}")
 
 
 def _ask(
@@ -80,18 +86,21 @@ def _ask(
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
+    from ovr_plugin.cli.stalls import stalls_told
     from ovr_plugin.data.files import check_schema, count_rows, read_parquet
     from ovr_plugin.data.sample import Sample
     from ovr_plugin.endpoint import Endpoint, EndpointDown, Sampling
 
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    told = f"What was answered is in {out}; the same command goes on from there."
     try:
         for file in files:
             check_schema(file, Sample)
         endpoint = Endpoint(url, model, concurrency=concurrency)
         rows = (row for file in files for row in read_parquet(file, Sample))
-        with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+        shown = Bar(*columns, TimeRemainingColumn(), console=console)
+        with shown as bar, stalls_told([endpoint], console):
             task = bar.add_task("", total=count_rows(files))
 
             def show(progress: Any) -> None:
@@ -106,10 +115,10 @@ def _ask(
     except (OSError, ValueError, EndpointDown) as error:
         console.print("[bold red]Stopped:[/bold red]", end=" ")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        console.print(f"What was answered is in {out}; the same command goes on from there.")
+        console.print(told, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.print(f"What was answered is in {out}; the same command goes on from there.")
+        console.print(told, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
     usage = endpoint.usage
     typer.echo(

@@ -45,7 +45,7 @@ def score(
     label_field: Annotated[
         str | None,
         typer.Option(
-            help="Says whether the response is right.",
+            help="Says whether the response is right; a list has one for each response.",
             show_default="label, score, acc, correct, hit, ...",
             rich_help_panel=FIELDS,
         ),
@@ -68,6 +68,7 @@ def score(
     no row has a label in --label-field. 1: no rows.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from ovr_plugin.data.files import append_jsonl, write_jsonl
     from ovr_plugin.eval.regrade import Regrade, Summary, regrade
@@ -80,9 +81,16 @@ def score(
         (reference_field,) if reference_field else REFERENCE_FIELDS,
         data_source=source_field,
     )
-    for path in (out, disagreements):
-        if path is not None:
-            write_jsonl(path, [])
+    if told := _overwritten(files, out, disagreements):
+        _print_broken(errors, told)
+        raise typer.Exit(1)
+    try:
+        for path in (out, disagreements):
+            if path is not None:
+                write_jsonl(path, [])
+    except OSError as error:
+        _print_broken(errors, str(error))
+        raise typer.Exit(1) from None
     summary, started, interrupted = Summary(), time.monotonic(), False
     waiting: dict[Path, list[Verdict]] = {}
     broken: list[str] = []  # files of which nothing can be read
@@ -108,7 +116,7 @@ def score(
                         if verdict.disagrees:
                             write(disagreements, verdict)
                         if n % UPDATE_EVERY == 0:
-                            status.update(f"grading {file.name}: {n:,} rows")
+                            status.update(f"grading {escape(file.name)}: {n:,} rows")
                 except ValueError as error:
                     broken.append(str(error))
         except KeyboardInterrupt:
@@ -123,7 +131,7 @@ def score(
     if broken and not summary.n_rows and not summary.n_unread:
         raise typer.Exit(1)
     if not summary.n_rows and not summary.n_unread and not interrupted:
-        errors.print(f"[bold red]Not graded:[/bold red] no rows in {', '.join(map(str, files))}")
+        _print_broken(errors, f"no rows in {', '.join(map(str, files))}")
         raise typer.Exit(1)
     _print(console, summary, time.monotonic() - started)
     if interrupted:
@@ -133,12 +141,23 @@ def score(
     raise typer.Exit(2 if summary.n_unread or broken or no_label else 0)
 
 
+def _overwritten(files: list[Path], out: Path | None, disagreements: Path | None) -> str:
+    """Say which file would be lost, or hold two things; '' for none."""
+    written = [path.resolve() for path in (out, disagreements) if path is not None]
+    if lost := next((file for file in files if file.resolve() in written), None):
+        return f"{lost} is a file of responses: the verdicts need another one"
+    if len(set(written)) < len(written):
+        return f"{out} cannot hold all verdicts and the disagreements: give two files"
+    return ""
+
+
 def _print_broken(errors: Console, why: str) -> None:
     errors.print("[bold red]Not graded:[/bold red]", end=" ")
     errors.print(why, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, summary: Summary, seconds: float) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     total = summary.total()
@@ -150,7 +169,9 @@ def _print(console: Console, summary: Summary, seconds: float) -> None:
     for source, counts in [*rows, *([("all", total)] if len(rows) > 1 else [])]:
         accuracy = 100.0 * counts["correct"] / counts.total()
         told = [f"{counts[name]:,}" if counts[name] else "-" for name in outcomes]
-        table.add_row(_plain(source) or "-", f"{counts.total():,}", f"{accuracy:.2f} %", *told)
+        table.add_row(
+            escape(_plain(source)) or "-", f"{counts.total():,}", f"{accuracy:.2f} %", *told
+        )
     if rows:
         console.print(table)
     rate = summary.n_rows / seconds if seconds else 0.0

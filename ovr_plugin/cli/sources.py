@@ -9,7 +9,12 @@ import typer
 if TYPE_CHECKING:
     from ovr_plugin.data.readers import About
 
-UNSEEN = "?"
+UNCHECKED = "(unchecked)"
+OWN_TABLES = """\
+A table of your own (JSON Lines, JSON, CSV in UTF-8, parquet, Arrow) by its columns, in a manifest:
+  {reader: columns, root: my.csv, columns: {question: problem, answer: gold}}       # stage: rl
+  {reader: columns, root: my.jsonl, columns: {question: prompt, response: output}}  # cold_start
+Images come first, or where <image> stands: question and choices then place all of them."""
 PURPOSES = ("training", "cold start", "evaluation only")
 
 
@@ -19,6 +24,7 @@ def sources(
     """List corpora by purpose: name of the reader, modality, license, rows, name on the Hub.
 
     Licenses and sizes are as their authors publish them; check them before you train or release.
+    The reader "columns" takes a table of your own, for RL and for the cold start.
     """
     from rich.console import Console
 
@@ -33,11 +39,12 @@ def sources(
         console.print(_table(purpose, found))
         console.print()
     console.print("A folder, a file, an archive or [bold]hub:NAME[/bold] is read alike.")
-    console.print(f"{UNSEEN} from memory, not seen by us.")
+    console.print(OWN_TABLES, markup=False, soft_wrap=True)
+    console.print(f"{UNCHECKED} from memory: unknown until you see the corpus's own card.")
 
 
 def _marked(about: About, name: str, value: str) -> str:
-    return f"{value} {UNSEEN}" if value and name in about.unverified else value
+    return f"{value} {UNCHECKED}" if value and name in about.unverified else value
 
 
 def _facts(about: About) -> dict[str, object]:
@@ -58,11 +65,18 @@ def _table(purpose: str, found: dict[str, About]) -> object:
     for name, about in found.items():
         if about.purpose == purpose:
             rows = f"{about.n_rows:,}" if about.n_rows else ""
-            note = f"[dim]{about.note}[/dim]" if about.note else ""
             license, n_rows = (
                 _marked(about, "license", about.license),
                 _marked(about, "n_rows", rows),
             )
-            where = _marked(about, "hub", about.hub) or note
-            table.add_row(name, about.title, about.modality, license, n_rows, where)
+            note = f"[dim]{about.note}[/dim]" if about.note else ""
+            where = "\n".join(filter(None, (_marked(about, "hub", about.hub), note)))
+            table.add_row(
+                name.removeprefix("cold_start/"),
+                about.title,
+                about.modality,
+                license,
+                n_rows,
+                where,
+            )
     return table

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ovr_plugin.data.control_tokens import ControlTokens
 from ovr_plugin.data.curation.duplicates import FINGERPRINT, fingerprint
 from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.row import Row
@@ -23,7 +24,7 @@ from ovr_plugin.data.curation.strata import Measure, Stratification
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.files import read_jsonl, replacing, save_array, write_jsonl
 from ovr_plugin.data.images import error_text
-from ovr_plugin.data.readers._corpus import file_at
+from ovr_plugin.data.readers import file_at
 from ovr_plugin.data.sample import (
     BadRow,
     ColdStartSample,
@@ -34,6 +35,7 @@ from ovr_plugin.data.sample import (
 
 ROWS_PER_CHUNK = 1000
 FOR_EVALUATION = "for evaluation only: of the test split"
+CONTROL_TOKENS = ControlTokens()
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,9 @@ def first_reason(plan: Plan, row: Row) -> tuple[str, str | None]:
     found = problems(sample) if isinstance(sample, Sample) else cold_start_problems(sample)
     if found:
         return "well_formed", "; ".join(found)
+    found = CONTROL_TOKENS.problems(sample.texts())
+    if found:
+        return "control_tokens", found[0]
     for name, predicate in plan.predicates:
         try:
             reason = predicate(row)

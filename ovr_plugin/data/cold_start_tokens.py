@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, n_bytes
+from ovr_plugin.data.control_tokens import ControlTokens
+from ovr_plugin.data.prompt_length import PromptLength, n_bytes
 from ovr_plugin.data.sample import ColdStartSample, cold_start_problems
 
 
@@ -103,8 +104,7 @@ class ColdStartTokens:
         found = cold_start_problems(sample)
         if found:
             return found
-        texts = [message["content"] for message in sample.prompt] + [sample.response]
-        return self.control_tokens.problems(texts)
+        return self.control_tokens.problems(sample.texts())
 
     def _too_long(self, n_tokens: int) -> str:
         if n_tokens <= self.max_length:

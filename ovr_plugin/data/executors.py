@@ -15,10 +15,15 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
+from threading import Thread
 from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 FEW = 2  # tasks that are done here: starting processes takes longer
+
+
+class WorkerKilled(Exception):
+    """A worker process ended without a word; what other tasks have done is on the disk."""
 
 
 def run_tasks(
@@ -39,6 +44,9 @@ def run_tasks(
         n_workers: processes; None for one per core, 1 for none.
         ray: the address of a cluster (``auto``, ``local``, ``ray://...``) instead of processes.
         on_done: called here after every task.
+
+    Raises:
+        WorkerKilled: a process was.
     """
     if ray is not None:
         _run_on_ray(work, common, tasks, ray, on_done)
@@ -60,6 +68,17 @@ _work: Any = None
 def _keep(work: Any, common: Any) -> None:
     global _common, _work
     _work, _common = work, common
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A run that is killed outright cannot stop its workers, which would wait for ever."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(task: Any) -> None:
@@ -70,6 +89,7 @@ def _run_in_processes(
     work: Any, common: Any, tasks: Iterator[Any], n_workers: int, on_done: Callable[[Any], None]
 ) -> None:
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     # Spawned, because a fork of a process with threads (Arrow, the reward's pool) can hang.
@@ -82,6 +102,10 @@ def _run_in_processes(
                     _settle(wait(running, return_when=FIRST_COMPLETED).done, running, on_done)
             while running:
                 _settle(wait(running, return_when=FIRST_COMPLETED).done, running, on_done)
+        except BrokenProcessPool as error:
+            raise WorkerKilled(
+                "a worker process was killed, by the kernel perhaps, for want of memory"
+            ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

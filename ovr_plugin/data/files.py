@@ -8,8 +8,6 @@ and goes on, appending removes the torn line first. Errors name the file and the
 
 from __future__ import annotations
 
-import codecs
-import csv
 import json
 import os
 import tempfile
@@ -17,14 +15,15 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, islice, zip_longest
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ovr_plugin.data.csv_files import read_csv as read_csv
 from ovr_plugin.data.sample import ColdStartSample, Sample
 from ovr_plugin.data.schema import differences
 
@@ -34,7 +33,6 @@ ROWS_AT_ONCE = 256
 # memory with millions of rows; reading one picture should not decode hundreds of others.
 GROUP_ROWS = 4096
 GROUP_BYTES = 8 << 20
-MAX_FIELD_CHARS = 2**26  # of a CSV file: a picture in base64 is one field
 
 
 @contextmanager
@@ -119,12 +117,17 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Iterat
     Raises:
         ValueError: the file, or the rest of it, cannot be read; the message says from which row.
     """
+    n_rows = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal n_rows
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(ROWS_AT_ONCE, columns=_present(columns, file.schema_arrow))
+            n_rows = file.metadata.num_rows
+            kept = _present(columns, file.schema_arrow)
+            for group in range(file.num_row_groups):  # a broken one must not cost the one before
+                yield from file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=kept)
 
-    yield from _rows_of(batches(), "parquet")
+    yield from _rows_of(batches(), "parquet", lambda: f" of {n_rows}" if n_rows else "")
 
 
 def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -133,11 +136,11 @@ def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> Iterat
     def batches() -> Iterator[pa.RecordBatch]:
         with pa.memory_map(str(path)) as source:
             try:
-                reader = pa.ipc.open_stream(source)
+                found = iter(pa.ipc.open_stream(source))
             except pa.ArrowInvalid:
-                reader = pa.ipc.open_file(source)
-                reader = (reader.get_batch(i) for i in range(reader.num_record_batches))
-            for batch in reader:
+                file = pa.ipc.open_file(source)
+                found = (file.get_batch(i) for i in range(file.num_record_batches))
+            for batch in found:
                 kept = _present(columns, batch.schema)
                 batch = batch if kept is None else batch.select(kept)
                 for start in range(0, len(batch), ROWS_AT_ONCE):
@@ -150,7 +153,9 @@ def _present(columns: Sequence[str] | None, schema: pa.Schema) -> list[str] | No
     return None if columns is None else [name for name in columns if name in schema.names]
 
 
-def _rows_of(batches: Iterator[pa.RecordBatch], kind: str) -> Iterator[dict[str, Any]]:
+def _rows_of(
+    batches: Iterator[pa.RecordBatch], kind: str, in_all: Callable[[], str] = str
+) -> Iterator[dict[str, Any]]:
     row = 0
     try:
         for batch in batches:
@@ -158,75 +163,9 @@ def _rows_of(batches: Iterator[pa.RecordBatch], kind: str) -> Iterator[dict[str,
                 yield values
                 row += 1
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a readable {kind} file, from row {row}: {error}") from error
-
-
-def read_csv(
-    path: str | Path, delimiter: str = ",", header: bool = True
-) -> Iterator[dict[str, Any] | list[str] | ValueError]:
-    """Yield a CSV file's rows, dicts by its header or else lists.
-
-    A row that cannot be used takes its place as a ValueError, not raised: it has more cells than
-    the header, a quote in a wrong place, or text that is not UTF-8.
-
-    Raises:
-        ValueError: the file, or the rest of it, cannot be read.
-    """
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    with Path(path).open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise ValueError("not valid UTF-8: the file is in UTF-16; convert it")
-    with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-        rows = _csv_rows(csv.reader(lines, delimiter=delimiter, strict=True))
-        if not header:
-            yield from rows
-            return
-        names = next((row for row in rows if row), [])
-        if isinstance(names, ValueError):
-            raise ValueError(f"not a readable header: {names}")
-        for cells in rows:
-            if isinstance(cells, ValueError):
-                yield cells
-            elif len(cells) > len(names):
-                yield ValueError(f"more cells than the header: {len(cells)}, not {len(names)}")
-            elif cells:
-                yield dict(zip_longest(names, cells))
-
-
-def _csv_rows(reader: Any) -> Iterator[list[str] | ValueError]:
-    """The rows of a strict ``csv.reader``, which goes on in the next line after an error."""
-    while True:
-        first = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            if str(error) == "unexpected end of data":
-                raise ValueError(
-                    "a quote is never closed: it opens in the row that begins in line "
-                    f"{first}; the rest of the file was not read"
-                ) from error
-            last = reader.line_num
-            lines = f"line {first}" if first == last else f"lines {first}-{last}"
-            yield ValueError(f"not a readable CSV row: {lines}: {error}")
-            continue
-        problem = _text_problem(cells)
-        yield ValueError(problem) if problem else cells
-
-
-def _text_problem(cells: list[str]) -> str | None:
-    for place, cell in enumerate(cells):
-        if "\0" in cell:
-            return f"a NUL character in the text: cell {place}"
-        if cell.isascii():
-            continue
-        try:
-            cell.encode()
-        except UnicodeEncodeError as error:
-            byte = ord(cell[error.start]) - 0xDC00  # as ``surrogateescape`` writes it
-            return f"not valid UTF-8: byte 0x{byte:02x} in cell {place}"
-    return None
+        raise ValueError(
+            f"not a readable {kind} file, from row {row}{in_all()}: {error}"
+        ) from error
 
 
 def count_rows(paths: Iterable[str | Path]) -> int:
@@ -308,7 +247,12 @@ class MappedRows(Generic[Record]):
 def save_array(path: str | Path, array: np.ndarray) -> None:
     """Write one array in numpy's format, to be memory-mapped with ``np.load(mmap_mode="r")``."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+        # Not the file itself: numpy would write it in C, and not say why when the disk is full.
+        np.save(_Written(file.write), array)
+
+
+class _Written(NamedTuple):
+    write: Callable[[bytes], int]
 
 
 def read_json(path: str | Path) -> Any:
@@ -342,7 +286,12 @@ def append_jsonl(path: str | Path, *records: Any) -> None:
 
 
 def _line(record: Any) -> str:
-    return json.dumps(record, ensure_ascii=False) + "\n"
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON has and UTF-8 has not
+        line = json.dumps(record) + "\n"
+    return line
 
 
 def _end_last_line(path: Path, file: Any) -> None:

@@ -16,6 +16,7 @@ large corpus does not decode it. What is decided of unusual pictures:
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from dataclasses import dataclass, fields
@@ -27,8 +28,10 @@ from typing import Any
 MAX_ASPECT_RATIO = 200
 # qwen_vl_utils' limits of a picture, where none is set.
 MIN_TOKENS, MAX_TOKENS = 4, 16384
-TOKEN_PIXELS = 28 * 28  # a merged patch of Qwen2.5-VL
+TOKEN_PIXELS = 28 * 28  # a merged patch of Qwen2.5-VL; of other models, see `ImageTokens`
 
+# What pictures come in. Pillow reads more, some of it by starting another program (EPS).
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "ICO", "TGA", "AVIF")
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -62,8 +65,8 @@ class PixelLimits:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
-    def problem(self) -> str | None:
-        """Why no picture can be within them, or None."""
+    def problem(self, token_pixels: int = TOKEN_PIXELS) -> str | None:
+        """Why no picture can be within them, or None; ``token_pixels``: of a merged patch."""
         for name, value in self.as_dict().items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 return f"{name} is {value!r}; it must be a positive number of pixels"
@@ -71,11 +74,11 @@ class PixelLimits:
         if low is not None and high is not None and low > high:
             return f"min_pixels {low} and max_pixels {high} leave no picture"
         library = "limit of qwen_vl_utils: set"
-        if low is None and high is not None and high < MIN_TOKENS * TOKEN_PIXELS:
-            least = MIN_TOKENS * TOKEN_PIXELS
+        if low is None and high is not None and high < MIN_TOKENS * token_pixels:
+            least = MIN_TOKENS * token_pixels
             return f"max_pixels {high} is below {least}, the lower {library} min_pixels too"
-        if high is None and low is not None and low > MAX_TOKENS * TOKEN_PIXELS:
-            most = MAX_TOKENS * TOKEN_PIXELS
+        if high is None and low is not None and low > MAX_TOKENS * token_pixels:
+            most = MAX_TOKENS * token_pixels
             return f"min_pixels {low} is above {most}, the upper {library} max_pixels too"
         return None
 
@@ -84,7 +87,7 @@ def open_image(image: ImageRef) -> Any:
     """The ``PIL.Image`` of ``image``, decoded later, at its first use."""
     from PIL import Image
 
-    return Image.open(image.source())
+    return Image.open(image.source(), formats=FORMATS)
 
 
 def size_of(image: ImageRef) -> tuple[int, int]:
@@ -151,8 +154,8 @@ def _reference_problem(image: ImageRef) -> str | None:
         return f"image given by URL: {image.path}; download it and give its path"
     if not Path(image.path).is_absolute():
         return f"relative image path: {image.path}; it must be absolute"
-    if not Path(image.path).is_file():
-        return f"missing image file: {image.path}"
+    if not os.path.isfile(image.path):  # pathlib raises for a name that is too long
+        return f"missing image file: {image.path:.200}"
     return None
 
 
@@ -180,15 +183,30 @@ class ImageTokens:
     ):
         self.image_processor = image_processor
         self.processor_kwargs = dict(processor_kwargs or {})
+        self.factor = int(image_processor.patch_size * image_processor.merge_size)
         self._counts: dict[tuple[int, int, PixelLimits], int] = {}
+
+    @property
+    def token_pixels(self) -> int:
+        """Pixels of a merged patch, which is one token."""
+        return self.factor**2
+
+    def _processor_limits(self) -> tuple[int | None, int | None]:
+        """The processor's own as it takes them: ``min_pixels`` and ``max_pixels`` only together.
+
+        Its count of patches takes each of the two alone, and no ``size``: it would be another one.
+        """
+        given = self.processor_kwargs
+        low, high = given.get("min_pixels"), given.get("max_pixels")
+        if low is not None and high is not None:
+            return low, high
+        size = dict(given.get("size") or self.image_processor.size or {})
+        return size.get("shortest_edge"), size.get("longest_edge")
 
     def upper_bound(self, limits: PixelLimits) -> int | None:
         """No picture becomes more tokens than this; None where the processor has no limits."""
-        processor = self.image_processor
-        area = (processor.patch_size * processor.merge_size) ** 2
-        size = dict(self.processor_kwargs.get("size") or processor.size or {})
-        low = self.processor_kwargs.get("min_pixels") or size.get("shortest_edge")
-        high = self.processor_kwargs.get("max_pixels") or size.get("longest_edge")
+        area = self.token_pixels
+        low, high = self._processor_limits()
         if not low or not high:
             return None
         n_high = min(high, limits.max_pixels or high) / area
@@ -207,12 +225,12 @@ class ImageTokens:
     def _count(self, height: int, width: int, limits: PixelLimits) -> int:
         from qwen_vl_utils.vision_process import smart_resize
 
-        merge_size = self.image_processor.merge_size
-        factor = self.image_processor.patch_size * merge_size
-        height, width = smart_resize(height, width, factor, limits.min_pixels, limits.max_pixels)
+        low, high = limits.min_pixels, limits.max_pixels
+        height, width = smart_resize(height, width, self.factor, low, high)
         if not height or not width:
             return 0
+        low, high = self._processor_limits()
         n_patches = self.image_processor.get_number_of_image_patches(
-            height, width, self.processor_kwargs
+            height, width, {**self.processor_kwargs, "min_pixels": low, "max_pixels": high}
         )
-        return n_patches // merge_size**2
+        return n_patches // self.image_processor.merge_size**2

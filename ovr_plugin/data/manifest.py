@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.data.curation.filters import FILTERS
-from ovr_plugin.data.curation.settings import read_settings
+from ovr_plugin.data.curation.filters import FILTERS, evaluation_files
+from ovr_plugin.data.curation.settings import is_told, read_right, read_settings
 from ovr_plugin.data.curation.strata import Stratification
 from ovr_plugin.data.source import KINDS, Source
 
@@ -88,7 +88,7 @@ class Manifest:
         """
         found: list[str] = []
         if self.stage not in KINDS:
-            return [f"stage: must be {' or '.join(KINDS)}, not {self.stage!r}"]
+            found.append(f"stage: must be {' or '.join(KINDS)}, not {self.stage!r}")
         if not self.sources:
             found.append("sources: no source given; name at least one corpus")
         if self.seed < 0:
@@ -97,7 +97,7 @@ class Manifest:
             found.append(f"val_fraction: must be 0 or lie between 0 and 1, not {self.val_fraction}")
         for place, source in zip(places or range(len(self.sources)), self.sources, strict=True):
             found += [f"sources[{place}]{line}" for line in source.problems(self.stage)]
-        names = Counter(source.label for source in self.sources)
+        names = Counter(source.label for source in self.sources if len(source.kinds) == 1)
         found += [
             f"sources: given twice: {name}; rows could not be told apart, give one a name"
             for name, n_times in names.items()
@@ -111,10 +111,10 @@ class Manifest:
         for name, settings in (self.filters or {}).items():
             if name not in known:
                 found.append(f"filters: no {name!r}; there are {', '.join(known)}")
-            elif self.stage not in getattr(known[name], "stages", KINDS):
+                continue
+            if self.stage in KINDS and self.stage not in getattr(known[name], "stages", KINDS):
                 found.append(f"filters.{name}: is not for stage {self.stage}")
-            else:
-                read_settings(known[name], settings, f"filters.{name}", found)
+            read_settings(known[name], settings, f"filters.{name}", found)
         for place, stratum in enumerate(self.strata):
             found += [f"strata[{place}]{line}" for line in stratum.problems()]
         return found
@@ -131,30 +131,55 @@ def load_manifest(path: str | Path) -> Manifest:
 
     path = Path(path)
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        given = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not readable YAML: {error}") from error
-    errors: list[str] = []
+    errors = _given_twice(yaml.compose(text, Loader=yaml.SafeLoader))
     manifest = _read(given, path.parent.resolve(), errors)
-    if manifest is not None and not errors:
-        errors = manifest.problems() + _missing_places(manifest)
     if manifest is None or errors:
         lines = "\n".join(f"  {line}" for line in errors)
-        raise ValueError(f"{path}: {len(errors)} mistakes\n{lines}")
+        n_mistakes = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+        raise ValueError(f"{path}: {n_mistakes}\n{lines}")
     return manifest
+
+
+def _given_twice(node: Any) -> list[str]:
+    """Keys that a mapping has twice: YAML would take the last, and say nothing of the first."""
+    found: list[tuple[int, str]] = []
+    remaining, known = [node], set()
+    while remaining:
+        node = remaining.pop()
+        if id(node) in known or not isinstance(getattr(node, "value", None), list):
+            continue
+        known.add(id(node))  # an alias is the same node again, perhaps within itself
+        lines: dict[str, int] = {}
+        for each in node.value:
+            if not isinstance(each, tuple):
+                remaining.append(each)
+                continue
+            key, value = each
+            remaining.append(value)
+            line = key.start_mark.line + 1
+            name = f"{key.tag} {key.value}"
+            if name in lines:
+                told = f"{key.value!r} is given twice, first in line {lines[name]}"
+                found.append((line, told))
+            lines.setdefault(name, line)
+    return [f"line {line}: {told}" for line, told in sorted(found)]
 
 
 @dataclass(frozen=True)
 class _Keys:
     """The manifest's own keys and their types."""
 
-    sources: list[dict[str, Any]]
+    sources: list[Any] = field(default_factory=list)
     stage: str = "rl"
     seed: int = 0
     val_fraction: float = 0.02
     embed_images: bool = False
     filters: dict[str, Any] | None = None
-    strata: list[dict[str, Any]] = field(default_factory=list)
+    strata: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -173,17 +198,17 @@ class _SourceKeys:
     difficulty: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     min_pixels: int | None = None
     max_pixels: int | None = None
+    broken_files: str = "stop"
 
 
 def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:
-    keys = read_settings(_Keys, given, "manifest", errors)
-    if keys is None and isinstance(given, Mapping):
-        keys = _Keys(**{"sources": [], **_right_keys(given)})
+    """The manifest; ``errors`` has what is wrong, also what can be said in spite of the rest."""
+    keys, wrong = read_right(_Keys, given, "manifest", errors)
     if keys is None:
         return None
-    sources, places = [], []
+    sources, places, wrong_keys = [], [], {}
     for place, each in enumerate(keys.sources):
-        checked = read_settings(_SourceKeys, each, f"sources[{place}]", errors)
+        checked, wrong_keys[place] = read_right(_SourceKeys, each, f"sources[{place}]", errors)
         if checked is not None:
             sources.append(Source(**vars(checked)))
             places.append(place)
@@ -193,30 +218,53 @@ def _read(given: Any, folder: Path, errors: list[str]) -> Manifest | None:
         strata += [stratum] if stratum is not None else []
     rest = {key: value for key, value in vars(keys).items() if key not in ("sources", "strata")}
     manifest = Manifest(sources=sources, strata=strata, folder=folder, **rest)
-    if errors:
-        # What can be said in spite of them is said too.
-        errors += [line for line in manifest.problems(places) if "no source given" not in line]
+    told = {f"sources[{place}]": names for place, names in wrong_keys.items()}
+    found = manifest.problems(places) if keys.sources or "sources" not in wrong else []
+    errors += [line for line in found if not _follows(line, told)]
+    errors += _missing_places(keys, manifest, places)
     return manifest
 
 
-def _right_keys(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest's keys whose types are right: what they hold can be looked at too."""
-    alone = ((key, {"sources": [], key: value}) for key, value in given.items())
-    return {key: one[key] for key, one in alone if read_settings(_Keys, one, "", []) is not None}
+def _follows(line: str, told: Mapping[str, set[str]]) -> bool:
+    """Whether a line about a source follows from values whose type is wrong already."""
+    where = line[: line.find("]") + 1]
+    kinds = {name for name in told.get(where, ()) if name in ("reader", "parquet", "logic")}
+    rest = line.removeprefix(where)
+    return is_told(rest, kinds if rest.startswith(": ") else told.get(where, set()))
 
 
-def _missing_places(manifest: Manifest) -> list[str]:
+def _missing_places(keys: _Keys, manifest: Manifest, places: Sequence[int]) -> list[str]:
+    """Files that are not there; of settings that are wrong too, as far as they name any."""
     found = []
-    for place, source in enumerate(manifest.sources):
+    for place, source in zip(places, manifest.sources, strict=True):
         path = source.place(manifest.folder)
         if isinstance(path, Path) and not path.exists():
             found.append(f"sources[{place}]: {path} is not there")
-    files: list[tuple[str, Mapping[str, Any]]] = [
-        *((f"filters.{name}", given) for name, given in (manifest.filters or {}).items()),
-        *((f"strata[{place}]", vars(each)) for place, each in enumerate(manifest.strata)),
+    filters = keys.filters or {}
+    files: list[tuple[str, Any]] = [
+        *((f"filters.{name}", given) for name, given in filters.items()),
+        *((f"strata[{place}]", given) for place, given in enumerate(keys.strata)),
     ]
     for where, given in files:
-        file = given.get("file") if isinstance(given, Mapping) else None
-        if file and not (manifest.folder / file).is_file():
-            found.append(f"{where}.file: {manifest.folder / file} is not there")
+        for file in _texts(given, "file"):
+            if not (manifest.folder / file).is_file():
+                found.append(f"{where}.file: {manifest.folder / file} is not there")
+    contamination = filters.get("contamination")
+    against = contamination.get("against") if isinstance(contamination, Mapping) else None
+    for place, each in enumerate(against if isinstance(against, list) else []):
+        for pattern in _texts(each, "files"):
+            where = f"filters.contamination.against[{place}].files"
+            try:
+                if not evaluation_files(pattern, manifest.folder)[1]:
+                    found.append(f"{where}: {manifest.folder / pattern} is not there")
+            except ValueError as error:
+                found.append(f"{where}: {error}")
     return found
+
+
+def _texts(given: Any, key: str) -> list[str]:
+    """The text, or the texts of the list, that a mapping has under a key; whatever it is."""
+    value = given.get(key) if isinstance(given, Mapping) else None
+    return [
+        each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)
+    ]

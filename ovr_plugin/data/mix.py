@@ -22,6 +22,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 logger = logging.getLogger(__name__)
+MAX_WEIGHT = 10**9  # times the rows, it must stay a number
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,32 @@ class Mix:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Mix:
         """Read ``data.mix``; ValueError names everything that is wrong with it."""
+        if not isinstance(config, Mapping):
+            raise ValueError(f"data.mix: must be a mapping of settings, not {config!r}")
         wrong = [f"unknown: {key!r}" for key in config if key not in cls.__dataclass_fields__]
-        fraction = config.get("image_fraction")
-        if fraction is not None and not 0 <= fraction <= 1:
-            wrong.append(f"image_fraction is {fraction}; it must lie between 0 and 1")
-        weights = dict(config.get("weights") or {})
+        fraction, by_rows = config.get("image_fraction"), config.get("by_rows", True)
+        if fraction is not None and not (_is_number(fraction) and 0 <= fraction <= 1):
+            wrong.append(f"image_fraction is {fraction!r}; it must lie between 0 and 1")
+        if not isinstance(by_rows, bool):
+            wrong.append(f"by_rows is {by_rows!r}; it must be true or false")
+        given = config.get("weights") or {}
+        # A source whose name is digits is a number in YAML.
+        weights = {str(name): w for name, w in given.items()} if isinstance(given, Mapping) else {}
+        if not isinstance(given, Mapping):
+            wrong.append(f"weights is {given!r}; it must be a mapping from sources to numbers")
         for name, weight in weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float):
+            if not _is_number(weight):
                 wrong.append(f"the weight of {name} is {weight!r}, no number")
-            elif not math.isfinite(weight) or weight < 0:
-                wrong.append(f"the weight of {name} is {weight}; it must be 0 or more")
+            elif not 0 <= weight <= MAX_WEIGHT:
+                allowed = f"0 or more, at most {MAX_WEIGHT:,}"
+                wrong.append(f"the weight of {name} is {weight}; it must be {allowed}")
         if wrong:
             raise ValueError(f"data.mix: {'; '.join(wrong)}")
-        return cls(fraction, weights, bool(config.get("by_rows", True)))
+        return cls(fraction, weights, by_rows)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

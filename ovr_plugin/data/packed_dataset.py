@@ -31,7 +31,7 @@ class OVRPackedDataset(Dataset):
 
     Raises:
         ValueError: no such folder, another tokenizer or chat template, packs longer than
-            ``data.max_length`` or than a micro-batch takes; all that is wrong is named.
+            ``data.max_length``; all that is wrong is named.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -127,10 +128,13 @@ def build_store(
         progress: called with the number of rows done.
 
     Raises:
-        ValueError: the folder was begun with other files or another tokenizer, there are bad rows
-            under ``raise``, or no good row at all.
+        ValueError: the folder was begun with other files or another tokenizer, a file is given
+            twice, there are bad rows under ``raise``, or no good row at all.
     """
     folder = Path(folder)
+    twice = [file for file, n in Counter(Path(file).resolve() for file in files).items() if n > 1]
+    if twice:
+        raise ValueError(f"given more than once: {', '.join(map(str, twice))}")
     _check_plan(folder, _plan(files, tokens, rows_per_part))
     n_rows, n_parts, bad = 0, 0, 0
     for number, part in enumerate(_parts(files, rows_per_part)):
@@ -169,7 +173,11 @@ def _check_plan(folder: Path, plan: dict[str, Any]) -> None:
         write_json(path, plan)
         return
     begun = read_json(path)
+    if not isinstance(begun, dict):
+        raise ValueError(f"{path} is no JSON object; remove {folder} to start again")
     changed = [key for key in plan if begun.get(key) != plan[key]]
+    if not changed and list(begun["files"]) != list(plan["files"]):
+        changed = ["order of files"]
     if changed:
         raise ValueError(
             f"{folder} was begun with other {', '.join(changed)}; choose another folder, or remove "

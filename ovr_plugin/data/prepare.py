@@ -39,10 +39,13 @@ from ovr_plugin.data.curation.duplicates import (
     find_duplicates,
     image_bytes,
 )
+from ovr_plugin.data.curation.lookup import Band
 from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.report import Report
+from ovr_plugin.data.executors import WorkerKilled
 from ovr_plugin.data.files import write_json, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
+from ovr_plugin.data.lock import alone_in
 from ovr_plugin.data.manifest import Manifest
 from ovr_plugin.data.sample import Sample, at_place
 from ovr_plugin.data.selection import (
@@ -58,7 +61,7 @@ from ovr_plugin.data.source_chunks import Progress, ReadSource, read_source, sou
 
 __all__ = ["FOR_EVALUATION", "Manifest", "Source", "Stopped", "content_key", "prepare"]
 
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
 
 class Stopped(Exception):
@@ -86,14 +89,35 @@ def prepare(
     Raises:
         ValueError: a wrong manifest (all mistakes), or too few good rows for two files. The report
             and the bad rows are written all the same where they exist.
-        Stopped: no space left, or a source that cannot be read to its end. The other sources were
-            still done; all finished chunks are kept for the next start.
+        Stopped: another run is at work in ``out_dir``; no space left; a worker killed; or a source
+            that cannot be read to its end, be it a file of it (`Source.broken_files`). The other
+            sources, and the rest of this one, were still done; all finished chunks are kept for the
+            next start.
     """
     mistakes = manifest.problems()
     if mistakes:
         raise ValueError("; ".join(mistakes))
     out = Path(out_dir)
     work = out / "work"
+    try:
+        with alone_in(work):
+            report = _prepare(manifest, out, work, n_workers, ray, on_progress)
+            shutil.rmtree(work)
+    except BlockingIOError:
+        raise Stopped(
+            f"another run is at work in {out}: wait for its end, or choose another folder"
+        ) from None
+    return report
+
+
+def _prepare(
+    manifest: Manifest,
+    out: Path,
+    work: Path,
+    n_workers: int | None,
+    ray: str | None,
+    on_progress: Callable[[Progress], None],
+) -> dict[str, Any]:
     plan = _plan(manifest)
     sources = [
         ReadSource(source, work / source_digest(manifest, source)) for source in manifest.sources
@@ -101,30 +125,40 @@ def prepare(
     try:
         for read in sources:
             read_source(manifest, plan, read, n_workers, ray, on_progress)
-        broken = [f"{read.source.label}: {read.failed}" for read in sources if read.failed]
-        if broken:
-            raise Stopped(
-                "not all sources could be read to their end:\n  " + "\n  ".join(broken) + "\n"
-                f"The others are done. What is done is kept in {work}; mend the source and start "
-                "the same command again."
-            )
-        report = _finish(manifest, plan, sources, out, work)
+        problems = [f"{read.source.label}: {why}" for read in sources for why in read.problems]
+        if problems:
+            raise Stopped(_what_broke_off(sources, problems, work))
+        return _finish(manifest, plan, sources, out, work)
+    except WorkerKilled as error:
+        way_out = "start the same command again, with fewer --workers"
+        raise Stopped(_where_it_stopped(sources, work, error, way_out)) from error
     except OSError as error:
         if error.errno not in OUT_OF_SPACE:
             raise
-        raise Stopped(_where_it_stopped(sources, work, error)) from error
-    shutil.rmtree(work)
-    return report
+        way_out = "make room and start the same command again"
+        raise Stopped(_where_it_stopped(sources, work, error, way_out)) from error
 
 
-def _where_it_stopped(sources: list[ReadSource], work: Path, error: OSError) -> str:
+def _what_broke_off(sources: list[ReadSource], problems: list[str], work: Path) -> str:
+    n_rows = sum(read.n_rows - sum(map(len, read.broken.values())) for read in sources)
+    way_out = "mend the source"
+    if any(read.broken for read in sources if read.problems):
+        way_out += ", or give it `broken_files: keep` to take what can be read,"
+    return (
+        "not all sources could be read to their end:\n  " + "\n  ".join(problems) + "\n"
+        f"All that could be read, {n_rows:,} rows, is done and kept in {work}; {way_out} and start "
+        "the same command again."
+    )
+
+
+def _where_it_stopped(sources: list[ReadSource], work: Path, error: Exception, way_out: str) -> str:
     done = [f"{len(read.chunks)} chunks" for read in sources if read.chunks is not None]
     at = next((read for read in sources if read.chunks is None), None)
     where = "while writing the result" if at is None else f"in {at.source.label}, row {at.n_rows}"
     return (
         f"stopped {where}: {error}\n"
-        f"{len(done)} of {len(sources)} sources are done. What is done is kept in {work}; make "
-        "room and start the same command again."
+        f"{len(done)} of {len(sources)} sources are done. What is done is kept in {work}; "
+        f"{way_out}."
     )
 
 
@@ -156,6 +190,7 @@ def _finish(
     in_val = choose_val(manifest, keep, source_of, column(marks, "content"))
     weights = row_weights(manifest, marks, keep & ~in_val, source_of, report)
 
+    report.unmeasured = _unmeasured(plan, column(marks, "id")[keep])
     duplicates = _told(found, chunks, starts)
     write_jsonl(out / "bad_rows.jsonl", _all_dropped(chunks, duplicates, report))
     is_image = column(marks, "is_image")
@@ -175,6 +210,7 @@ def _finish(
             "good": int((keep & (source_of == at)).sum()),
             "bad": report.n_dropped(read.source.label),
             "unused": int(n_unused[at]),
+            "broken_files": sum(map(len, read.broken.values())),
             **{name: int((source_of[copies] == at).sum()) for name, copies in splits.items()},
         }
     write_json(out / "report.json", report.as_dict())
@@ -195,8 +231,8 @@ def _joined_marks(plan: Plan, chunks: list[Chunk], n_good: list[int], work: Path
             marks, thumbnails = np.load(chunk.marks), np.load(chunk.thumbnails)
             marks["thumbnail"][marks["thumbnail"] >= 0] += n_thumbnails
             n_thumbnails += len(thumbnails)
-            marks.tofile(all_marks)
-            thumbnails.tofile(all_t)
+            all_marks.write(marks.tobytes())
+            all_t.write(thumbnails.tobytes())
     if not sum(n_good):
         return np.zeros(0, dtype=kind)
     return np.memmap(work / "marks.bin", dtype=kind, mode="r")
@@ -211,6 +247,12 @@ def _find_duplicates(manifest: Manifest, marks: np.ndarray, work: Path) -> Dupli
     if (work / "thumbnails.bin").stat().st_size:
         thumbnails = np.memmap(work / "thumbnails.bin", np.uint8, "r").reshape(-1, 3 * THUMBNAIL**2)
     return find_duplicates(marks, thumbnails, near=settings.near, similarity=settings.similarity)
+
+
+def _unmeasured(plan: Plan, keys: np.ndarray) -> dict[str, int]:
+    """Filter by measurements -> how many of the rows that stay it knows nothing of."""
+    bands = [(name, each) for name, each in plan.predicates if isinstance(each, Band)]
+    return {name: each.values.n_unknown(keys) for name, each in bands}
 
 
 def _told(

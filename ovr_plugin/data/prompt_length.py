@@ -107,20 +107,3 @@ class PromptLength:
         if self.image_tokens is None:
             raise ValueError("a prompt with pictures needs the model's image processor")
         return self.image_tokens.count(image, pixel_limits)
-
-
-class ControlTokens:
-    """Finds special tokens written out in a text, which would become real ones when tokenized.
-
-    A literal ``<|image_pad|>`` in a question shifts all picture features; ``<|im_end|>`` ends the
-    turn.
-    """
-
-    def __init__(self, tokenizer: Any):
-        self.tokens = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
-        self.pattern = re.compile("|".join(map(re.escape, self.tokens)) or r"(?!)")
-
-    def problems(self, texts: Sequence[str]) -> list[str]:
-        """One reason for each text that holds one."""
-        found = [self.pattern.search(text) for text in texts]
-        return [f"special token in the text: {match.group()}" for match in found if match]

@@ -18,7 +18,9 @@ import torch
 from torch.utils.data import Dataset
 
 from ovr_plugin.data.checked import CheckedRows, file_list
+from ovr_plugin.data.control_tokens import ControlTokens
 from ovr_plugin.data.images import (
+    TOKEN_PIXELS,
     ImageRef,
     ImageTokens,
     PixelLimits,
@@ -27,7 +29,7 @@ from ovr_plugin.data.images import (
     size_of,
 )
 from ovr_plugin.data.mix import Mix, MixSampler
-from ovr_plugin.data.prompt_length import ControlTokens, PromptLength, n_bytes, with_image_parts
+from ovr_plugin.data.prompt_length import PromptLength, n_bytes, with_image_parts
 from ovr_plugin.data.replacement import MAX_BROKEN, Replacement
 from ovr_plugin.data.sample import Sample, problems
 from ovr_plugin.data.screen import plain_rows, sources_of
@@ -41,7 +43,7 @@ class OVRDataset(Dataset):
     """Text and image prompts with their reference answers.
 
     All rows are checked at construction (see `CheckedRows`): prompts against ``max_prompt_length``
-    with picture tokens counted, no special tokens in the text, and, with ``check_images: start``,
+    with picture tokens counted, no control tokens in the text, and, with ``check_images: start``,
     every picture's header. With ``check_images: use`` a picture is opened, and decoded once for
     trial, when its row is used, and a broken row is replaced by another of its source (see
     `Replacement`): a large set starts at once. A picture whose tokens might matter for the length
@@ -74,12 +76,14 @@ class OVRDataset(Dataset):
         self.config = config
         self.max_samples = max_samples
         self.max_prompt_length = int(config.get("max_prompt_length", MAX_PROMPT_LENGTH))
-        self.pixel_limits = _pixel_limits(config)
         self.has_processor = processor is not None
+        image_tokens = self._image_tokens(processor)
+        self.token_pixels = image_tokens.token_pixels if image_tokens else TOKEN_PIXELS
+        self.pixel_limits = _pixel_limits(config, self.token_pixels)
         self.prompt_length = PromptLength(
             tokenizer,
             processor,
-            self._image_tokens(processor),
+            image_tokens,
             config.get("apply_chat_template_kwargs"),
         )
         self.control_tokens = ControlTokens(tokenizer)
@@ -122,7 +126,9 @@ class OVRDataset(Dataset):
     def _most_image_tokens(self, own: PixelLimits) -> int | None:
         """A bound for a picture of a row with these limits of its own; None: look at the row."""
         image_tokens, limits = self.prompt_length.image_tokens, own.over(self.pixel_limits)
-        if self.check_images == "start" or image_tokens is None or limits.problem():
+        if self.check_images == "start" or image_tokens is None:
+            return None
+        if limits.problem(self.token_pixels):
             return None
         return image_tokens.upper_bound(limits)
 
@@ -155,10 +161,10 @@ class OVRDataset(Dataset):
                 "the data has images but the model has no processor: its folder lacks the "
                 "processor's files, or they could not be loaded (veRL then passes None)"
             )
-        found = self.control_tokens.problems([message["content"] for message in sample.prompt])
+        found = self.control_tokens.problems(sample.texts())
         limits = sample.pixel_limits.over(self.pixel_limits)
-        if sample.images and limits.problem():
-            return [*found, f"impossible pixel limits: with the run's, {limits.problem()}"]
+        if sample.images and (impossible := limits.problem(self.token_pixels)):
+            return [*found, f"impossible pixel limits: with the run's, {impossible}"]
         found += self._vanishing(sample.images, limits)
         n_tokens = self.prompt_length.exceeds(
             sample.prompt, sample.images, self.max_prompt_length, limits
@@ -251,10 +257,10 @@ def _concatenated(tables: list[pa.Table]) -> tuple[np.ndarray, np.ndarray]:
     return names, np.concatenate([has_images for _, has_images in parts])
 
 
-def _pixel_limits(config: Any) -> PixelLimits:
+def _pixel_limits(config: Any, token_pixels: int) -> PixelLimits:
     names = ("min_pixels", "max_pixels")
     given = {name: int(config.get(name)) for name in names if config.get(name) is not None}
-    problem = PixelLimits(**given).problem()
+    problem = PixelLimits(**given).problem(token_pixels)
     if problem:
         raise ValueError(f"data.{problem}")
     return PixelLimits(**given)

@@ -18,6 +18,7 @@ from ovr_plugin.data.schema import COLD_START_SCHEMA, SCHEMA
 from ovr_plugin.reward.spec import AnswerSpec
 
 IMAGE_PLACEHOLDER = "<image>"
+SPLITS = ("train", "val", "test")
 ROLES = ("system", "user", "assistant")
 
 Message = dict[str, str]
@@ -60,6 +61,10 @@ class Sample:
     def pixel_limits(self) -> PixelLimits:
         """The row's own; None where the run's hold."""
         return PixelLimits(self.min_pixels, self.max_pixels)
+
+    def texts(self) -> list[str]:
+        """What of the row the model reads."""
+        return [message["content"] for message in self.prompt]
 
     def extra_info(self) -> dict[str, Any]:
         """What the grader and the metrics get beside the reference."""
@@ -123,6 +128,10 @@ class ColdStartSample:
 
     schema: ClassVar[pa.Schema] = COLD_START_SCHEMA
 
+    def texts(self) -> list[str]:
+        """What of the row the model reads, the response last."""
+        return [*(message["content"] for message in self.prompt), self.response]
+
     def to_row(self) -> dict[str, Any]:
         """The nested dict of a parquet row."""
         return {
@@ -160,6 +169,11 @@ class BadRow:
         return f"{place}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class BrokenFile(BadRow):
+    """A file that cannot be read from ``row`` on (None: at all): nobody knows what is lost."""
+
+
 def at_place(sample: Sample, index: int, split: str) -> Sample:
     """The same sample as row ``index`` of the file of ``split``."""
     return replace(sample, index=index, split=split)
@@ -176,7 +190,7 @@ def problems(sample: Sample, *, decode_images: bool = False) -> list[str]:
     found += message_problems(sample.prompt)
     found += _reference_problems(sample)
     if not found:
-        found += _placeholder_problems(sample)
+        found += _placeholder_problems(sample.prompt, len(sample.images))
     limits = sample.pixel_limits.problem()
     if limits:
         found.append(f"impossible pixel limits: {limits}")
@@ -186,8 +200,15 @@ def problems(sample: Sample, *, decode_images: bool = False) -> list[str]:
 
 
 def cold_start_problems(sample: ColdStartSample) -> list[str]:
-    """All reasons why a cold-start pair cannot be trained on; empty if there are none."""
-    return message_problems(sample.prompt) + _text_problems("response", sample.response)
+    """All reasons why a cold-start pair cannot be trained on; empty if there are none.
+
+    ``<image>`` in a prompt stands for a picture here too, which a row of text has lost; in a
+    response it is text.
+    """
+    found = message_problems(sample.prompt)
+    if not found:
+        found = _placeholder_problems(sample.prompt, 0)
+    return found + _text_problems("response", sample.response)
 
 
 def message_problems(prompt: Any) -> list[str]:
@@ -240,13 +261,14 @@ def _reference_problems(sample: Sample) -> list[str]:
     return found
 
 
-def _placeholder_problems(sample: Sample) -> list[str]:
-    n_placeholders = sum(message["content"].count(IMAGE_PLACEHOLDER) for message in sample.prompt)
-    n_images = len(sample.images)
+def _placeholder_problems(prompt: list[Message], n_images: int) -> list[str]:
+    n_placeholders = sum(message["content"].count(IMAGE_PLACEHOLDER) for message in prompt)
     if n_placeholders == n_images:
         return []
+    way_out = "; question and choices must place every picture, or none" if n_images else ""
     return [
-        f"placeholders and images differ: {n_placeholders} {IMAGE_PLACEHOLDER}, {n_images} images"
+        f"placeholders and images differ: {n_placeholders} {IMAGE_PLACEHOLDER}, "
+        f"{n_images} images{way_out}"
     ]
 
 

@@ -65,10 +65,13 @@ def distill(
     """Write the teacher's ``n`` responses to every sample, each with its outcome.
 
     Nothing is thrown away: wrong responses were paid for too. `distilled_rows` takes the accepted
-    ones. The arguments and errors are those of `pass_rates`.
+    ones. The arguments and errors are those of `pass_rates`. Rows with pictures are not asked but
+    told as failed: the cold start is of text alone.
     """
 
     async def work(sample: Sample) -> dict[str, Any]:
+        if sample.images:
+            raise RequestFailed("not asked: it has pictures, and the cold start is text only")
         graded = await _graded(endpoint, sample, n, sampling)
         responses = [
             {"text": text, "outcome": outcome, "truncated": truncated}

@@ -1,10 +1,12 @@
 """Chat messages in, completions out, from any server that speaks ``/chat/completions``.
 
-What may pass is tried again with growing pauses: no connection, a hang, 408, 425, 429, 5xx, and a
-200 whose body is not a completion. What cannot pass is told apart. `RequestFailed` concerns one
-request (too long a prompt, refused, tries used up) and the caller goes on with the next;
-`EndpointDown` concerns all of them (wrong key, wrong path, or request after request fails with no
-success between) and the caller stops, so that an endpoint that died does not use up a file.
+What may pass is tried again with growing pauses: a connection that breaks, a hang (once), 408, 425,
+429, 5xx, and a 200 whose body is not a completion. What cannot pass is told apart. `RequestFailed`
+concerns one request (too long a prompt, refused, tries used up) and the caller goes on with the
+next; `EndpointDown` concerns all of them (a wrong key or path from the start, nobody there any
+more, request after request failed with none answered) and the caller stops, so that an endpoint
+that died does not use up a file. Nobody there (a refused connection, 502, 503) costs a request none
+of its tries unless others are answered meanwhile: a server may be started anew under a run.
 
 httpx rather than the openai package: its own retries cannot be capped in total time, and a server
 that answers rubbish passes through it as a completion with missing fields.
@@ -13,6 +15,7 @@ that answers rubbish passes through it as a completion with missing fields.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -21,9 +24,12 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from ovr_plugin.reward.extract import THINK_CLOSE, THINK_OPEN
+from ovr_plugin.endpoint.completions import Completion, Rubbish, completions, count, parsed
+from ovr_plugin.endpoint.health import FIRST_TRIES, EndpointDown, Health
 
 RETRIED = frozenset({408, 409, 425, 429})  # and all of 5xx
+ABSENT = frozenset({502, 503})  # of a proxy with nobody behind it
+# Before anything was answered; later it is a failure like others, as of a gateway that is reloaded.
 FOR_ALL = {
     401: "the key is not accepted; set the variable that holds it (OPENAI_API_KEY)",
     403: "the key is not allowed to use this model",
@@ -31,34 +37,13 @@ FOR_ALL = {
     405: "the path takes no POST; the URL must end where /chat/completions begins, as in .../v1",
 }
 MAX_PAUSE_S = 60.0
-FIRST_TRIES = 4  # of the first request: who forgot to start a server shall not wait for minutes
+MAX_ABSENT_PAUSE_S = 10.0  # where nobody is there, asking costs nobody anything
+MAX_HANGS = 2  # tries of one request: each may last as long as the longest response
 MAX_BODY_BYTES = 64 << 20
 
 
 class RequestFailed(Exception):
     """One request has no answer. The text reads ``kind: detail``; others may well succeed."""
-
-
-class EndpointDown(Exception):
-    """No request can be answered; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One sampled response.
-
-    Attributes:
-        text: thinking included; where the server returns it apart, inside ``<think>`` tags.
-        truncated: it was cut off at the length limit.
-        finish_reason: the server's word.
-        n_tokens: of the response, as the server counts them; None where it does not say, or tells
-            several responses' together.
-    """
-
-    text: str
-    truncated: bool = False
-    finish_reason: str = ""
-    n_tokens: int | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -104,11 +89,12 @@ class Endpoint:
         model: the served model's name; None takes the only one that the server lists.
         concurrency: requests in flight at most.
         timeout_s: of one try, from sending to the last byte.
-        n_tries: of one request, the first included.
+        n_tries: of one request, the first included; two where they hang.
         pause_s: before the second try; it doubles with each, up to a minute, with jitter. A
             ``Retry-After`` of the server is kept to instead, within that minute.
         n_failures_down: so many failed requests in a row, with none answered, mean that the
             endpoint is down.
+        patience_s: so does nobody there for so long; before it was ever there, a few tries.
         key_variable: the environment variable that holds the key; unset for local servers.
 
     Raises:
@@ -125,6 +111,7 @@ class Endpoint:
         n_tries: int = 6,
         pause_s: float = 1.0,
         n_failures_down: int = 20,
+        patience_s: float = 300.0,
         key_variable: str = "OPENAI_API_KEY",
     ):
         if not url.startswith(("http://", "https://")):
@@ -135,22 +122,30 @@ class Endpoint:
         for name, number in {**numbers, "n_failures_down": n_failures_down}.items():
             if not number > 0:
                 raise ValueError(f"{name} must be positive, not {number}")
+        if patience_s < 0:
+            raise ValueError(f"patience_s must not be negative, not {patience_s}")
         self.url = url.rstrip("/").removesuffix("/chat/completions")
         self.model = model
         self.concurrency = concurrency
         self.timeout_s = timeout_s
         self.n_tries = n_tries
         self.pause_s = pause_s
-        self.n_failures_down = n_failures_down
         self.usage = Usage()
-        self._key = os.environ.get(key_variable, "")
-        self._n_failures = 0
+        self.health = Health(self.url, n_failures_down, patience_s)
+        self.n_pending = 0  # requests that wait for an answer, also between their tries
+        self._key = os.environ.get(key_variable, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise ValueError(f"the key in {key_variable} has characters that no key has")
         self._clients: list[Any] = []  # one for each request in flight, made as they are needed
         self._idle: list[Any] = []
 
     async def __aenter__(self) -> Endpoint:
         import httpx
 
+        try:
+            httpx.URL(self.url)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"the endpoint is {self.url!r}: {error}") from None
         # Reading the certificates takes a tenth of a second: once, and not without need.
         self._ssl = httpx.create_ssl_context(verify=self.url.startswith("https"))
         self._slots = asyncio.Semaphore(self.concurrency)
@@ -166,12 +161,17 @@ class Endpoint:
             await client.aclose()
         self._clients, self._idle = [], []
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return {"Content-Type": "application/json", **key}
+
     def _new_client(self) -> Any:
         """A client of one connection: httpx's pool looks at all it has for every request."""
         import httpx
 
         client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers=self._headers,
             timeout=self.timeout_s,
             limits=httpx.Limits(max_connections=1),
             verify=self._ssl,
@@ -198,7 +198,7 @@ class Endpoint:
             answer = await self._ask(
                 "POST", "/chat/completions", {**body, **seed, "n": n - len(found)}
             )
-            found += _completions(answer)
+            found += completions(answer)
             self._count(answer.get("usage"))
         return found[:n]
 
@@ -215,92 +215,125 @@ class Endpoint:
     async def _ask(
         self, method: str, path: str, body: Any = None, n_tries: int | None = None
     ) -> dict[str, Any]:
-        failed, n_tries = "", n_tries or self.n_tries
-        for n_tried in range(1, n_tries + 1):
+        if not self.n_pending:
+            self.health.start()
+        self.n_pending += 1
+        try:
+            return await self._tried(method, path, body, n_tries)
+        finally:
+            self.n_pending -= 1
+
+    async def _tried(
+        self, method: str, path: str, body: Any, n_tries: int | None
+    ) -> dict[str, Any]:
+        content = None if body is None else json.dumps(body).encode()
+        n_tries, n_tried, n_pauses, n_hangs = n_tries or self.n_tries, 0, 0, 0
+        while True:
+            n_answers = self.health.n_answers
             async with self._slots:
+                self.health.check()
                 client = self._idle.pop() if self._idle else self._new_client()
                 try:
-                    tried = await self._try(client, method, path, body)
+                    tried = await self._try(client, method, path, content)
                 finally:
                     self._idle.append(client)
             if isinstance(tried, dict):
-                self._n_failures = 0
                 return tried
-            failed = tried.reason
-            if n_tried < n_tries:
-                self.usage.n_retries += 1
-                await asyncio.sleep(self._pause(n_tried, tried.retry_after_s))
-        self._failed(failed)
-        raise RequestFailed(f"{failed} ({n_tries} tries)")
+            self.health.last_failure = tried.reason
+            n_pauses += 1
+            n_hangs += tried.hung
+            if tried.absent:
+                self.health.absent(tried.reason, n_pauses)
+            n_tried += not tried.absent or self.health.n_answers > n_answers
+            if n_tried >= n_tries or n_hangs >= MAX_HANGS:
+                break
+            self.usage.n_retries += 1
+            await asyncio.sleep(self._pause(n_pauses, tried))
+        self.health.failed(tried.reason)
+        raise RequestFailed(f"{tried.reason} ({n_tried} {'try' if n_tried == 1 else 'tries'})")
 
     async def _try(
-        self, client: Any, method: str, path: str, body: Any
+        self, client: Any, method: str, path: str, content: bytes | None
     ) -> dict[str, Any] | _Failed:
         import httpx
 
-        if self._n_failures >= self.n_failures_down:
-            raise EndpointDown(self._down("other requests failed"))
+        self.usage.n_requests += 1
         try:
-            self.usage.n_requests += 1
-            status, headers, content = await asyncio.wait_for(
-                self._send(client, method, path, body), self.timeout_s
+            status, headers, said = await asyncio.wait_for(
+                self._send(client, method, path, content), self.timeout_s
             )
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            return _Failed(f"no connection: {_told(error)}", absent=True)
         except (asyncio.TimeoutError, httpx.TimeoutException):
-            return _Failed(f"timeout: no answer within {self.timeout_s:g} s")
+            return _Failed(f"timeout: no answer within {self.timeout_s:g} s", hung=True)
         except httpx.HTTPError as error:
-            return _Failed(f"no connection: {type(error).__name__}: {error}")
+            return _Failed(f"the connection broke: {_told(error)}")
+        except Rubbish as error:
+            return _Failed(f"rubbish: {error}")
+        if status not in ABSENT:
+            self.health.present()
         if status == 200:
-            return _parsed(content, "data" if method == "GET" else "choices")
-        said = content[:300].decode(errors="replace").strip()
+            return self._answer(method, said)
+        told = said[:300].decode(errors="replace").strip()
+        return self._refused(status, told, _retry_after_s(headers.get("retry-after")))
+
+    def _answer(self, method: str, content: bytes) -> dict[str, Any] | _Failed:
+        try:
+            answer = parsed(content, "data" if method == "GET" else "choices")
+        except Rubbish as error:
+            return _Failed(f"rubbish: {error}")
+        if method == "POST":
+            self.health.answered()
+        return answer
+
+    def _refused(self, status: int, said: str, retry_after_s: float | None) -> _Failed:
         if status in FOR_ALL:
-            raise EndpointDown(f"{self.url} answers {status}: {FOR_ALL[status]}. It says: {said}")
+            told = f"{status}: {FOR_ALL[status]}. It says: {said}"
+            if not self.health.n_answers:
+                raise EndpointDown(f"{self.url} answers {told}")
+            return _Failed(told, retry_after_s)
         if status in RETRIED or status >= 500:
             kind = "too many requests" if status == 429 else "server error"
-            return _Failed(f"{kind}: {status}: {said}", _retry_after_s(headers.get("retry-after")))
-        self._failed(f"the last was refused: {status}: {said}")
+            return _Failed(f"{kind}: {status}: {said}", retry_after_s, absent=status in ABSENT)
+        self.health.failed(f"the last was refused: {status}: {said}")
         raise RequestFailed(f"refused: {status}: {said}")
 
-    async def _send(self, client: Any, method: str, path: str, body: Any) -> tuple[int, Any, bytes]:
-        import httpx
-
+    async def _send(
+        self, client: Any, method: str, path: str, body: bytes | None
+    ) -> tuple[int, Any, bytes]:
         content = bytearray()
-        async with client.stream(method, self.url + path, json=body) as response:
+        async with client.stream(method, self.url + path, content=body) as response:
             async for chunk in response.aiter_bytes():
                 content += chunk
                 if len(content) > MAX_BODY_BYTES:
-                    raise httpx.DecodingError(f"an answer of over {MAX_BODY_BYTES >> 20} MiB")
+                    raise Rubbish(f"an answer of over {MAX_BODY_BYTES >> 20} MiB")
         return response.status_code, response.headers, bytes(content)
 
-    def _pause(self, n_tried: int, retry_after_s: float | None) -> float:
-        if retry_after_s is not None:
-            return min(retry_after_s, MAX_PAUSE_S)
-        longest = min(self.pause_s * 2 ** (n_tried - 1), MAX_PAUSE_S)
+    def _pause(self, n_pauses: int, tried: _Failed) -> float:
+        if tried.retry_after_s is not None:
+            return min(tried.retry_after_s, MAX_PAUSE_S)
+        most = MAX_ABSENT_PAUSE_S if tried.absent else MAX_PAUSE_S
+        longest = min(self.pause_s * 2 ** min(n_pauses - 1, 20), most)
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
-
-    def _failed(self, reason: str) -> None:
-        self._n_failures += 1
-        if self._n_failures >= self.n_failures_down:
-            raise EndpointDown(self._down(reason))
-
-    def _down(self, reason: str) -> str:
-        return f"{self.url}: {self._n_failures} requests in a row failed, none answered; {reason}"
 
     def _count(self, usage: Any) -> None:
         if isinstance(usage, dict):  # optional, and some servers send null
-            self.usage.prompt_tokens += _count_of(usage.get("prompt_tokens"))
-            self.usage.completion_tokens += _count_of(usage.get("completion_tokens"))
+            self.usage.prompt_tokens += count(usage.get("prompt_tokens")) or 0
+            self.usage.completion_tokens += count(usage.get("completion_tokens")) or 0
 
 
 @dataclass(frozen=True)
 class _Failed:
-    """A try that may be made again."""
+    """A try that may be made again; ``absent``: nobody was there."""
 
     reason: str
     retry_after_s: float | None = None
+    absent: bool = False
+    hung: bool = False
 
 
-def _count_of(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _retry_after_s(value: str | None) -> float | None:
@@ -315,58 +348,3 @@ def _retry_after_s(value: str | None) -> float | None:
         return max(parsedate_to_datetime(value).timestamp() - time(), 0.0)
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _parsed(content: bytes, wanted: str) -> dict[str, Any] | _Failed:
-    """The answer if it has the list that was ``wanted``, with well-formed elements, not none."""
-    import json
-
-    try:
-        answer = json.loads(content)
-    except (ValueError, RecursionError):
-        return _Failed(f"rubbish: not JSON: {content[:80].decode(errors='replace')!r}")
-    elements = answer.get(wanted) if isinstance(answer, dict) else None
-    is_good = _is_choice if wanted == "choices" else _is_model
-    if not isinstance(elements, list) or not all(map(is_good, elements)):
-        return _Failed(f"rubbish: no list of {wanted}: {content[:80].decode(errors='replace')!r}")
-    if wanted == "choices" and not elements:
-        return _Failed("rubbish: an empty list of choices")
-    return answer
-
-
-def _is_model(model: Any) -> bool:
-    return isinstance(model, dict) and "id" in model
-
-
-def _is_choice(choice: Any) -> bool:
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
-        return False
-    return all(
-        message.get(key) is None or isinstance(message[key], str)
-        for key in ("content", "reasoning_content", "reasoning")
-    )
-
-
-def _completions(answer: dict[str, Any]) -> list[Completion]:
-    choices, usage = answer["choices"], answer.get("usage")
-    n_tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    if len(choices) != 1 or not isinstance(n_tokens, int):
-        n_tokens = None
-    return [_completion(choice, n_tokens) for choice in choices]
-
-
-def _completion(choice: dict[str, Any], n_tokens: int | None) -> Completion:
-    """One choice; DeepSeek's API and vLLM's reasoning parsers give the thinking apart."""
-    message = choice["message"]
-    thinking = message.get("reasoning_content") or message.get("reasoning") or ""
-    content = message.get("content") or ""
-    finish_reason = str(choice.get("finish_reason") or "")
-    truncated = finish_reason == "length"
-    if thinking:
-        # Cut off while thinking, it must not look as if it had ended.
-        ended = content or not truncated
-        content = f"{THINK_OPEN}\n{thinking.strip()}\n" + (
-            f"{THINK_CLOSE}\n\n{content.strip()}" if ended else ""
-        )
-    return Completion(content, truncated, finish_reason, n_tokens)

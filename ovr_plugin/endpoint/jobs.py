@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ovr_plugin.data.files import append_jsonl, read_jsonl, write_jsonl
+from ovr_plugin.data.files import append_jsonl, read_jsonl, replacing, write_jsonl
+from ovr_plugin.data.lock import alone_at
 from ovr_plugin.endpoint.client import RequestFailed
 
 Row = TypeVar("Row")
@@ -39,6 +41,7 @@ async def run_jobs(
     concurrency: int,
     settings: dict[str, Any] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    is_done: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> Progress:
     """Do ``work`` for every row that has no line in ``out`` yet.
 
@@ -50,15 +53,33 @@ async def run_jobs(
         concurrency: rows at work at a time.
         settings: what the results depend on (model, n, ...): a file made with others is refused.
         on_progress: called after every row.
+        is_done: whether a line of ``out`` counts; a row without one that does is asked again, and
+            of several lines the last holds.
 
     Raises:
         ValueError: ``out`` was made with other settings.
+        BlockingIOError: another run is writing ``out``.
         Exception: what ``work`` raises beside `RequestFailed` stops the run (`EndpointDown`, a full
             disk); all rows that were done by then are in the file.
     """
-    out = Path(out)
+    with alone_at(Path(out)):
+        return await _run_jobs(
+            rows, work, Path(out), row_id, concurrency, settings or {}, on_progress, is_done
+        )
+
+
+async def _run_jobs(
+    rows: Iterable[Row],
+    work: Callable[[Row], Awaitable[dict[str, Any]]],
+    out: Path,
+    row_id: Callable[[Row], str],
+    concurrency: int,
+    settings: dict[str, Any],
+    on_progress: Callable[[Progress], None],
+    is_done: Callable[[dict[str, Any]], bool],
+) -> Progress:
     failed_path = out.with_name(f"{out.name}.failed.jsonl")
-    done = _open(out, settings or {})
+    done = _open(out, settings, is_done)
     failed_path.unlink(missing_ok=True)
     progress = Progress(n_before=len(done))
     remaining = _remaining(rows, row_id, done)
@@ -148,13 +169,50 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
         raise ValueError(f"{out} was made with other settings ({told}); give another file")
 
 
-def _open(out: Path, settings: dict[str, Any]) -> set[int]:
+def _open(
+    out: Path, settings: dict[str, Any], is_done: Callable[[dict[str, Any]], bool]
+) -> set[int]:
     """The digests of the rows that ``out`` holds; a new file gets its first line."""
     check_settings(out, settings)
     if not out.exists() or not out.stat().st_size:
         write_jsonl(out, [{"settings": settings}])
         return set()
-    return {_digest(str(line["id"])) for line in read_results(out)}
+    _set_aside_broken_lines(out)
+    return {_digest(str(line["id"])) for line in read_results(out) if is_done(line)}
+
+
+def _set_aside_broken_lines(out: Path) -> None:
+    """Move lines that are no results into ``<out>.broken``, so that they are told of once.
+
+    A last line without its end is left to `append_jsonl`: it may be the only thing that is wrong.
+    """
+    with out.open("rb") as lines:
+        next(lines, None)
+        if all(map(_is_result, lines)):
+            return
+    broken = out.with_name(f"{out.name}.broken")
+    n_broken = 0
+    with out.open("rb") as lines, replacing(out) as kept, broken.open("ab") as aside:
+        with kept.open("wb") as file:
+            for number, line in enumerate(lines):
+                is_good = number == 0 or _is_result(line)
+                (file if is_good else aside).write(line)
+                n_broken += not is_good
+    warnings.warn(
+        f"{out}: {n_broken} lines are no results; they are now in {broken}, and their rows are "
+        "asked again",
+        stacklevel=2,
+    )
+
+
+def _is_result(line: bytes) -> bool:
+    if not line.endswith(b"\n") or not line.strip():
+        return True
+    try:
+        read = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(read, dict) and "id" in read
 
 
 def _remaining(rows: Iterable[Row], row_id: Callable[[Row], str], done: set[int]) -> Iterator[Row]:

@@ -8,7 +8,7 @@ raw row. A row that cannot become an item is a `BadRow` that is named, never dro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ovr_plugin.data.readers._corpus import corpus_files
@@ -20,6 +20,21 @@ from ovr_plugin.eval.scoring import Item, Scoring
 TABLES = "OVR Tables 2-4"  # arXiv 2507.05255, where all of the paper's scores are
 ToItems = Callable[[RawRow], Item | Sequence[Item]]
 Rows = Callable[[Path, str], Iterator[RawRow | BadRow]]
+
+
+class PictureError(RowError):
+    """A row's picture could not be had; what else there is of it is in ``item``."""
+
+    def __init__(self, why: str, item: Item):
+        super().__init__(why)
+        self.item = item
+
+
+@dataclass(frozen=True)
+class BadItem(BadRow):
+    """A row that cannot be asked and still counts: its group is never complete without it."""
+
+    item: Item
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,26 @@ class Benchmark:
                         seen.add(item.id)
                     yield item
 
+    def files(self, data: Path | None) -> list[str]:
+        """The local files that are read, relative to the benchmark's folder."""
+        if data is None:
+            return []
+        root = data / (self.folder or self.name)
+        found = (next((p for p in s.files if any(root.glob(p))), None) for s in self.sources)
+        return [file for pattern in found if pattern for _, file in corpus_files(root, [pattern])]
+
+    def where(self, data: Path | None) -> str:
+        """Say in a line where the rows can be had."""
+        hub = next((source.hub for source in self.sources if source.hub), "")
+        folder = self.folder or self.name
+        if not hub:
+            return f"the authors' files, in {data or 'DATA'}/{folder}"
+        takes_copy = any(".parquet" in each for source in self.sources for each in source.files)
+        if data is None or not takes_copy:
+            place = f"; the authors' files, in {data}/{folder}" if data else ""
+            return f"{hub} on the Hub, read from there without --data{place}"
+        return f"hf download --repo-type dataset {hub} --local-dir {data / folder}"
+
     def _rows(self, source: Source, data: str | Path | None) -> Iterator[RawRow | BadRow]:
         if data is None:
             yield from hub_rows(self.name, source)
@@ -115,6 +150,8 @@ class Benchmark:
             yield BadRow(str(root), None, f"a part is missing: none of {', '.join(source.files)}")
 
     def _check_folder(self, root: Path) -> None:
+        if not root.is_dir():
+            raise FileNotFoundError(f"{root}: no such folder")
         patterns = [pattern for source in self.sources for pattern in source.files]
         if not any(any(root.glob(pattern)) for pattern in patterns):
             raise FileNotFoundError(f"{root}: none of {', '.join(patterns)} is there")
@@ -150,9 +187,16 @@ def _converted(source: Source, raw: RawRow) -> Iterator[Item | BadRow]:
     place = str(raw.root / raw.file)
     try:
         made = source.to_items(raw)
+    except PictureError as error:
+        yield _bad(place, raw, str(error), error.item)
+        return
     except RowError as error:
         yield BadRow(place, raw.row, str(error))
         return
     for item in [made] if isinstance(made, Item) else made:
         found = problems(item.sample)
-        yield BadRow(place, raw.row, "; ".join(found)) if found else item
+        yield _bad(place, raw, "; ".join(found), item) if found else item
+
+
+def _bad(place: str, raw: RawRow, why: str, item: Item) -> BadItem:
+    return BadItem(place, raw.row, why, replace(item, sample=replace(item.sample, images=[])))

@@ -15,7 +15,7 @@ from typing import Any
 
 from ovr_plugin.data.files import append_jsonl, write_jsonl
 from ovr_plugin.endpoint.jobs import read_results
-from ovr_plugin.eval.responses import Questions
+from ovr_plugin.eval.responses import Questions, is_response
 from ovr_plugin.eval.scoring import Item
 from ovr_plugin.reward import Grade, Outcome, grade, grade_batch
 
@@ -44,8 +44,10 @@ def grade_responses(questions: Questions, responses: Path, n: int, out: Path) ->
     The lines have what `ovr score` and `ovr behaviours` read: question, response, reference.
     """
     items = {item.id: without_pictures(item) for item in questions.items()}
-    wanted = (
-        line for line in read_results(responses) if line["item"] in items and line["sample"] < n
+    wanted = _first_of_each(
+        line
+        for line in read_results(responses)
+        if is_response(line) and line["item"] in items and line["sample"] < n
     )
     write_jsonl(out, [])
     graded: list[Graded] = []
@@ -54,6 +56,16 @@ def grade_responses(questions: Questions, responses: Path, n: int, out: Path) ->
         append_jsonl(out, *map(_line, found, lines))
         graded += found
     return graded
+
+
+def _first_of_each(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One line for each sample, also of a file that was put together of several."""
+    seen: set[tuple[str, int]] = set()
+    for line in lines:
+        sample = (line["item"], line["sample"])
+        if sample not in seen:
+            seen.add(sample)
+            yield line
 
 
 def without_pictures(item: Item) -> Item:

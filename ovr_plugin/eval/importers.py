@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ovr_plugin.reward.rows import FACTS, RESPONSE_FIELDS
+from ovr_plugin.reward.rows import FACTS, MISSING, RESPONSE_FIELDS, find_field
 
 LMMS_EVAL_FILE = re.compile(r"samples_(.+?)(?:_\d{4}-\d\d-\d\dT[\d.-]+)?\.jsonl(?:\.gz)?$")
 LABELS = ("label", "score", "acc", "correct", "hit", "true_false", "match", "if_right")
@@ -38,13 +38,33 @@ CELL_CHARS = 32_767  # the most that a spreadsheet keeps of one
 
 
 def imported(
-    record: dict[str, Any], file: Path, response_fields: Sequence[str] = RESPONSE_FIELDS
+    record: dict[str, Any],
+    file: Path,
+    response_fields: Sequence[str] = RESPONSE_FIELDS,
+    label_field: str | None = None,
 ) -> list[dict[str, Any]]:
     """The record's samples under our names, if a kit wrote it; else the record as it is.
+
+    A list in ``label_field`` has a label for each sample.
 
     Raises:
         ValueError: it holds no response.
     """
+    samples = _samples(record, file, response_fields)
+    label = MISSING if label_field is None else find_field(record, label_field)
+    if label_field is None or not (isinstance(label, list) or len(samples) > 1):
+        return samples
+    return [
+        {**sample, label_field: _one_of(label, i, len(samples))}
+        if find_field(sample, label_field) is label is not MISSING
+        else sample
+        for i, sample in enumerate(samples)
+    ]
+
+
+def _samples(
+    record: dict[str, Any], file: Path, response_fields: Sequence[str]
+) -> list[dict[str, Any]]:
     if "filtered_resps" in record and "target" in record:
         return list(lmms_eval(record, file))
     if "prediction" in record and "answer" in record:
@@ -96,7 +116,7 @@ def lmms_eval(record: Mapping[str, Any], file: Path) -> Iterator[dict[str, Any]]
     """
     responses = list(_texts(record.get("resps", record["filtered_resps"])))
     pairs = list(zip(responses[::2], responses[1::2], strict=False))
-    if pairs and all(NUMBER.fullmatch(a) and b in ("True", "False") for a, b in pairs):
+    if pairs and all(a and NUMBER.fullmatch(a) and b in ("True", "False") for a, b in pairs):
         raise ValueError("log-likelihoods of the options, no response")
     nested = {key: value for key, value in record.items() if isinstance(value, Mapping)}
     doc, _ = nested.pop("doc", {}), nested.pop("arguments", {})
@@ -157,12 +177,13 @@ def _without(record: Mapping[str, Any], names: Sequence[str] = FACTS) -> dict[st
     return {key: value for key, value in record.items() if key not in names}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any) -> Iterator[str | None]:
+    """The responses in nested lists; None is one that never came."""
     if isinstance(value, list):
         for each in value:
             yield from _texts(each)
     else:
-        yield str(value)
+        yield None if value is None else str(value)
 
 
 def _metric(
@@ -235,9 +256,9 @@ def label_of(record: Mapping[str, Any], field: str | None) -> bool | None:
     Raises:
         ValueError: what it says cannot be read, or there is no such field.
     """
-    if field is not None and field not in record:
+    if field is not None and find_field(record, field) is MISSING:
         raise ValueError(f"no field {field}; there are {', '.join(map(str, record))}")
-    values = (record.get(name) for name in ((field,) if field else LABELS))
+    values = [find_field(record, field)] if field else [record.get(name) for name in LABELS]
     value: Any = next((each for each in values if not _is_missing(each)), None)
     if isinstance(value, bool | int | float) and not 0 < value < 1:
         return value > 0

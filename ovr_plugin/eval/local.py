@@ -86,7 +86,12 @@ def model_inputs(processor: Any, batch: Sequence[Sample], max_pixels: int | None
             )
             for sample in batch
         ],
-        images=[picture for sample in batch for picture in _pictures(sample, max_pixels)] or None,
+        images=[
+            picture
+            for sample in batch
+            for picture in _pictures(sample, max_pixels, processor.image_processor.patch_size)
+        ]
+        or None,
         padding=True,
         padding_side="left",
         return_tensors="pt",
@@ -114,13 +119,13 @@ def _answer(
         yield Answer(sample, response, len(response_ids), verdict)
 
 
-def _pictures(sample: Sample, max_pixels: int | None) -> Iterator[Any]:
+def _pictures(sample: Sample, max_pixels: int | None, patch_size: int) -> Iterator[Any]:
     from qwen_vl_utils import fetch_image
 
     limits = sample.pixel_limits.over(PixelLimits(max_pixels=max_pixels)).as_dict()
     for image in sample.images:
         with open_image(image) as opened:
-            yield fetch_image({"image": opened, **limits})
+            yield fetch_image({"image": opened, **limits}, patch_size)
 
 
 def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

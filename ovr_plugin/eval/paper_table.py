@@ -136,6 +136,7 @@ def notes(results: Sequence[dict[str, Any]]) -> list[str]:
     ]
     found += [f"* {result['title']}: {result['note']}" for result in results if result["note"]]
     found += [f"{result['title']}: {told}" for result in results if (told := incomplete(result))]
+    found += [f"{r['title']}: {told}" for r in results for told in r.get("undefined", ())]
     return found
 
 
@@ -144,7 +145,7 @@ def incomplete(result: dict[str, Any]) -> str:
     n_groups = result.get("n_incomplete_groups", 0)
     if not n_groups:
         return ""
-    return f"{n_groups:,} groups that are scored as one lack an answer and are left out"
+    return f"{n_groups:,} groups that are scored as one lack an answer or a row and are left out"
 
 
 def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
@@ -161,20 +162,22 @@ def markdown(results: Sequence[dict[str, Any]], protocol: str) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def console_tables(results: Sequence[dict[str, Any]], protocol: str) -> list[Table]:
     """Return scores, and what they took, for a terminal."""
-    scores = _table(HEADER, f"Protocol: {protocol}")
+    from rich.markup import escape
+
+    scores = _table(HEADER, escape(f"Protocol: {protocol}"))
     for row in rows(results):
-        scores.add_row(*row, style="bold" if len(row) == 1 else None)
+        scores.add_row(*map(escape, row), style="bold" if len(row) == 1 else None)
     more = _table(MORE, "More scores; pass@k and maj@k are of k samples of a question")
     for row in more_rows(results):
-        more.add_row(*row)
+        more.add_row(*map(escape, row))
     measured = _table(MEASURED, "Responses, with tokens and seconds of one")
     for row in measured_rows(results):
-        measured.add_row(*row)
+        measured.add_row(*map(escape, row))
     return [scores, *([more] if more.row_count else []), measured]
 
 

@@ -129,7 +129,7 @@ def _samples(
     try:
         if isinstance(record, ValueError):
             return [record]
-        return imported(record, how.file, how.fields.response)
+        return imported(record, how.file, how.fields.response, how.label_field)
     except ValueError as error:
         return [error]
 

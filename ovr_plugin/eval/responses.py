@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,16 @@ from typing import Any
 from ovr_plugin.data.sample import BadRow
 from ovr_plugin.endpoint import Endpoint, RequestFailed, Sampling, chat_messages
 from ovr_plugin.endpoint.jobs import Progress, run_jobs
-from ovr_plugin.eval.benchmark import Benchmark
+from ovr_plugin.eval.benchmark import BadItem, Benchmark
 from ovr_plugin.eval.scoring import Item
 
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "item": str,
+    "sample": int,
+    "response": str,
+    "truncated": bool,
+    "seconds": (int, float),
+}
 N_ROUNDS = 2  # over the samples: the second asks again for those that failed
 
 
@@ -66,6 +73,12 @@ class Questions:
         """Return the rows that are no items."""
         return [row for row in self.benchmark.items(self.data) if isinstance(row, BadRow)]
 
+    def unusable_items(self) -> list[Item]:
+        """Return the items among the bad rows: no group that one of them belongs to is complete."""
+        chosen = self._chosen()
+        found = [row.item for row in self.bad_rows() if isinstance(row, BadItem)]
+        return [item for item in found if chosen is None or self._unit(item) in chosen]
+
     def _all(self) -> Iterator[Item]:
         return (row for row in self.benchmark.items(self.data) if isinstance(row, Item))
 
@@ -105,6 +118,11 @@ class Asking:
 def sample_name(item_id: str, sample: int) -> str:
     """How a sample is called in files and messages."""
     return f"{item_id} sample {sample}"
+
+
+def is_response(line: Mapping[str, Any]) -> bool:
+    """Whether a line of a file holds what grading needs of a response."""
+    return all(isinstance(line.get(name), kind) for name, kind in FIELDS.items())
 
 
 async def ask(
@@ -150,6 +168,7 @@ async def ask(
             concurrency=endpoint.concurrency,
             settings=asking.settings(questions.benchmark, endpoint.model),
             on_progress=on_progress,
+            is_done=is_response,
         )
         if not progress.n_failed:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import asdict
 from statistics import fmean, median, quantiles
 from typing import Any
@@ -13,9 +13,16 @@ from ovr_plugin.eval.grading import RIGHT, Graded, outcomes, votes
 from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring
 from ovr_plugin.eval.statistics import CONFIDENCE, Estimate, bootstrap, ks, maj_at_k, pass_at_k
 
+N_TOLD = 3
+
 
 def result(
-    benchmark: Benchmark, graded: Sequence[Graded], items: Sequence[Item], n: int, seed: int = 0
+    benchmark: Benchmark,
+    graded: Sequence[Graded],
+    items: Sequence[Item],
+    n: int,
+    seed: int = 0,
+    unusable: Sequence[Item] = (),
 ) -> dict[str, Any]:
     """Return the result of one benchmark as it is written to ``result.json``.
 
@@ -25,12 +32,15 @@ def result(
         items: that were asked.
         n: samples asked of each.
         seed: of the bootstrap and of maj@k.
+        unusable: items that cannot be asked, as their picture is not there; their groups are
+            incomplete.
     """
+    expected = [*items, *unusable]
     by_item: dict[str, list[Graded]] = defaultdict(list)
     for each in sorted(graded, key=lambda g: (g.item.id, g.sample)):
         by_item[each.item.id].append(each)
     scoring = benchmark.scoring
-    runs = _runs(scoring, graded, items, n)
+    runs = _runs(scoring, graded, expected, n)
     metrics = bootstrap(runs, scoring.derived, seed, points=scoring.points)
     headline = metrics.get(benchmark.scoring.headline)
     return {
@@ -43,17 +53,29 @@ def result(
         f"avg@{n}": headline and asdict(headline),
         "unit": "points" if benchmark.scoring.points else "percent",
         "confidence": CONFIDENCE,
+        "undefined": _undefined(scoring, metrics) if metrics else [],
         "metrics": {name: asdict(found) for name, found in metrics.items()},
         "per item": {name: asdict(found) for name, found in _per_item(by_item, n, seed).items()},
         "n_items": len(items),
         "n_samples": n,
         "n_missing": len(items) * n - len(graded),
-        "n_incomplete_groups": _n_incomplete(benchmark.scoring, graded, items, n),
+        "n_incomplete_groups": _n_incomplete(scoring, graded, expected, n),
         "rates": _rates(graded),
         "tokens": _spread([each.n_tokens for each in graded if each.n_tokens is not None]),
         "seconds": _spread([each.seconds for each in graded]),
         "paper": {"where": TABLES, "scores": [asdict(paper) for paper in benchmark.paper]},
     }
+
+
+def _undefined(scoring: Scoring, metrics: Collection[str]) -> list[str]:
+    """Say which sums of metrics have no value, and for lack of what."""
+    found = []
+    for metric, weights in scoring.derived.items():
+        lacking = [name for name in weights if name not in metrics]
+        if metric not in metrics and lacking:
+            more = f" and {len(lacking) - N_TOLD} more" if len(lacking) > N_TOLD else ""
+            found.append(f"{metric} is not defined without {', '.join(lacking[:N_TOLD])}{more}")
+    return found
 
 
 def _runs(

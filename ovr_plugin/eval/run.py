@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,21 @@ UNTOLD = ("benchmark", "version")  # of settings: every result has its own
 
 @dataclass(frozen=True)
 class Run:
-    """One evaluation: what is asked, how, and the folder of its results."""
+    """One evaluation: what is asked, how, and the folder of its results.
+
+    Attributes:
+        questions: of every benchmark.
+        asking: how.
+        out: the folder.
+        optional: benchmarks that are left out where their rows are not there, as of a suite.
+        absent: which of them, and why; filled as they are looked for.
+    """
 
     questions: Sequence[Questions]
     asking: Asking
     out: Path
+    optional: Collection[str] = ()
+    absent: dict[str, str] = field(default_factory=dict)
 
     async def ask(
         self, endpoint: Endpoint, on_progress: Callable[[str, int, Progress], None]
@@ -47,55 +57,82 @@ class Run:
         ``on_progress`` is called with the benchmark, its number of samples and how far it is.
 
         Raises:
-            ValueError: some cannot be asked. All of them are named, and nothing was asked.
+            ValueError: some cannot be asked, or none of the optional ones. All of them are named,
+                and nothing was asked.
             EndpointDown: nobody answers any more.
         """
         n_samples_of = self._checked(endpoint)
         for questions in self.questions:
             name = questions.benchmark.name
+            if name in self.absent:
+                continue
             n_samples = n_samples_of[name]
             started = time.monotonic()
             tokens = endpoint.usage.completion_tokens
-            progress = await ask(
-                questions,
-                endpoint,
-                self.asking,
-                self.responses(name),
-                lambda so_far: on_progress(name, n_samples, so_far),  # noqa: B023 - called within
-            )
-            self._add_throughput(
-                name,
-                progress.n_done,
-                time.monotonic() - started,
-                endpoint.usage.completion_tokens - tokens,
-            )
+            n_before = endpoint.health.n_answers
+            try:
+                await ask(
+                    questions,
+                    endpoint,
+                    self.asking,
+                    self.responses(name),
+                    lambda so_far: on_progress(name, n_samples, so_far),  # noqa: B023 - called within
+                )
+            finally:  # also of a run that is interrupted, or whose endpoint is gone
+                self._add_throughput(
+                    name,
+                    endpoint.health.n_answers - n_before,
+                    time.monotonic() - started,
+                    endpoint.usage.completion_tokens - tokens,
+                )
 
     def _checked(self, endpoint: Endpoint) -> dict[str, int]:
         """The number of samples of every benchmark, if all have rows and go on as they began."""
-        found, problems = {}, []
+        found: dict[str, int] = {}
+        problems: list[str] = []
         for questions in self.questions:
             name = questions.benchmark.name
             try:
                 settings = self.asking.settings(questions.benchmark, endpoint.model)
                 check_settings(self.responses(name), settings)
-                n_items = sum(1 for _ in questions.items())
-                if not n_items:
-                    raise ValueError(f"no row is an item; {bad_rows(questions)}")
-                found[name] = n_items * self.asking.n
+                if n_items := self._n_items(questions):
+                    found[name] = n_items * self.asking.n
             except (OSError, ValueError) as error:
                 problems.append(f"{name}: {error}")
+        if self.absent and not found and not problems:
+            problems = [f"{name}: {why}" for name, why in self.absent.items()]
         if problems:
             others = f"\nThese can be asked: {' '.join(found)}" if found else ""
             raise ValueError("\n".join(problems) + others)
         return found
 
+    def _n_items(self, questions: Questions) -> int:
+        """The items; 0 for an optional benchmark without, which is absent."""
+        try:
+            if n_items := sum(1 for _ in questions.items()):
+                return n_items
+            raise ValueError(f"no row is an item; {bad_rows(questions)}")
+        except (OSError, ValueError) as error:
+            benchmark = questions.benchmark
+            told = f"{error}\n    {benchmark.where(questions.data)}"
+            if benchmark.name not in self.optional:
+                raise ValueError(told) from error
+            self.absent[benchmark.name] = told
+            return 0
+
     def grade(self) -> list[dict[str, Any]]:
-        """Grade what there is of every benchmark and write results and table."""
-        found = [
-            self._result(questions)
-            for questions in self.questions
-            if self.responses(questions.benchmark.name).exists()
-        ]
+        """Grade what there is of every benchmark and write results and table.
+
+        Raises:
+            ValueError: rows that were asked cannot be read any more.
+        """
+        found = []
+        for questions in self.questions:
+            name = questions.benchmark.name
+            # Asked before its rows went away, it keeps its older result.
+            if self.responses(name).exists() and name not in self.absent:
+                if self._n_items(questions):
+                    found.append(self._result(questions))
         everything = sorted(self.out.glob("*/result.json"))
         results = [read_json(path) for path in everything]
         write_json(self.out / "results.json", results)
@@ -114,7 +151,7 @@ class Run:
         items = [without_pictures(item) for item in questions.items()]
         bad = questions.bad_rows()
         found = {
-            **result(questions.benchmark, graded, items, n),
+            **result(questions.benchmark, graded, items, n, unusable=questions.unusable_items()),
             "settings": {**read_settings(responses), "n": n, "limit": questions.limit},
             "bad rows": {
                 "n": len(bad),
@@ -149,7 +186,9 @@ def bad_rows(questions: Questions) -> str:
     bad = questions.bad_rows()
     if bad:
         return f"of {len(bad)} bad rows the first is {bad[0]}"
-    return "the files hold none of this benchmark's split or setting"
+    benchmark, read = questions.benchmark, questions.benchmark.files(questions.data)
+    of = f" ({', '.join(read[:N_EXAMPLES])})" if read else ""
+    return f"the files{of} hold none of the split or setting of {benchmark.title}"
 
 
 def protocol(results: Sequence[dict[str, Any]]) -> str:

@@ -29,7 +29,7 @@ MAX_SUBSETS = 256  # of an item's samples, for maj@k
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval (`CONFIDENCE`); None where no resample has one."""
+    """A value with its interval (`CONFIDENCE`); None where no resample has one, or all the same."""
 
     value: float
     low: float | None = None
@@ -123,8 +123,10 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 def _estimate(value: float, drawn: np.ndarray, n_units: int) -> Estimate:
     interval = _interval(drawn)
-    if value not in (0.0, 100.0) or _has_width(interval):
+    if _has_width(interval):
         return Estimate(value, *interval)
+    if value not in (0.0, 100.0):  # of one unit, or of units that are alike: nothing is known
+        return Estimate(value)
     low, high = wilson(value / 100.0, n_units)
     return Estimate(value, 100.0 * low, 100.0 * high)
 

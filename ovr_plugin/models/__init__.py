@@ -1,1 +1,1 @@
-"""Models: the value model that PPO's critic needs and the tiny Qwen2.5-VL that runs anywhere."""
+"""Models: the value model that PPO's critic needs and the tiny models that run anywhere."""

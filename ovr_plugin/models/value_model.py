@@ -1,4 +1,4 @@
-"""The critic's network: Qwen2.5-VL's backbone and a bias-free linear head, one value per token.
+"""The critic's network: the policy's backbone and a bias-free linear head, one value per token.
 
 OVR (appendix B) starts the critic from the cold-start checkpoint, shares no weights with the policy
 and gives the value head no bias. The paper's "U(-sqrt5, sqrt5)" is read three ways, which are the
@@ -17,7 +17,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForTokenClassification, Qwen2_5_VLConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen2_5_VLConfig,
+    Qwen3VLConfig,
+)
 from transformers.conversion_mapping import (
     get_checkpoint_conversion_mapping,
     register_checkpoint_conversion_mapping,
@@ -27,6 +34,9 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLModel,
     Qwen2_5_VLPreTrainedModel,
 )
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel, Qwen3VLPreTrainedModel
+
+from ovr_plugin.models.families import FAMILIES, TITLES
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +44,20 @@ HEAD = "score"
 HEAD_INITS = ("linear_default", "orz_normal", "uniform")
 
 
-class Qwen2_5_VLForTokenClassification(Qwen2_5_VLPreTrainedModel):
-    """Values of every token; takes what ``Qwen2_5_VLForConditionalGeneration.forward`` takes.
+class ValueModel(nn.Module):
+    """Values of every token; takes what the family's ``ForConditionalGeneration.forward`` takes.
 
-    veRL's critic engine reads ``output.logits``, of shape (batch, tokens, 1).
+    veRL's critic engine reads ``output.logits``, of shape (batch, tokens, 1). A subclass says the
+    family: its backbone, and the ``PreTrainedModel`` that it is by its second base.
     """
 
-    def __init__(self, config: Qwen2_5_VLConfig) -> None:
+    backbone: Any
+
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.model = Qwen2_5_VLModel(config)
-        text_config: Any = config.text_config
-        self.score = nn.Linear(text_config.hidden_size, 1, bias=False)
-        self.post_init()
+        self.model = self.backbone(config)
+        self.score = nn.Linear(config.text_config.hidden_size, 1, bias=False)
+        self.post_init()  # type: ignore[operator]
 
     @property
     def visual(self) -> nn.Module:
@@ -64,6 +76,24 @@ class Qwen2_5_VLForTokenClassification(Qwen2_5_VLPreTrainedModel):
         kwargs.pop("labels", None)
         hidden_bth = self.model(input_ids=input_ids, **kwargs)[0]
         return TokenClassifierOutput(logits=self.score(hidden_bth.to(self.score.weight.dtype)))
+
+
+class Qwen2_5_VLForTokenClassification(ValueModel, Qwen2_5_VLPreTrainedModel):
+    """Of Qwen2.5-VL."""
+
+    backbone = Qwen2_5_VLModel
+
+
+class Qwen3VLForTokenClassification(ValueModel, Qwen3VLPreTrainedModel):
+    """Of Qwen3-VL (dense): layers of its tower feed layers of its decoder (DeepStack)."""
+
+    backbone = Qwen3VLModel
+
+
+VALUE_MODELS: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
+    Qwen2_5_VLConfig: Qwen2_5_VLForTokenClassification,
+    Qwen3VLConfig: Qwen3VLForTokenClassification,
+}
 
 
 @dataclass(frozen=True)
@@ -108,32 +138,32 @@ class HeadInit:
 
 def load_value_model(
     path: str | Path,
-    config: Qwen2_5_VLConfig | None = None,
+    config: PreTrainedConfig | None = None,
     dtype: torch.dtype = torch.float32,
     head_init: HeadInit | None = None,
-) -> Qwen2_5_VLForTokenClassification:
-    """Load the backbone of a Qwen2.5-VL checkpoint and start (or load) its value head.
+) -> Any:
+    """Load the backbone of a checkpoint and start (or load) its value head.
 
     Args:
-        path: a folder with a Qwen2.5-VL policy, or a saved value model.
+        path: a folder with a policy of one of the `FAMILIES`, or a saved value model.
         config: overrides the folder's; its attention implementation is the one used.
         dtype: of the weights.
         head_init: how the head starts where the checkpoint has none.
 
     Raises:
-        TypeError: the checkpoint is not a Qwen2.5-VL.
+        TypeError: the checkpoint is of no family known here.
         RuntimeError: the checkpoint lacks a backbone weight, or holds one of another shape.
     """
     if config is None:
         config = AutoConfig.from_pretrained(path)
-    if not isinstance(config, Qwen2_5_VLConfig):
+    cls: Any = VALUE_MODELS.get(type(config))
+    if cls is None:
         raise TypeError(
-            f"The OVR critic is made for Qwen2.5-VL, and {path} is a {config.model_type!r} model. "
-            "Use a Qwen2.5-VL checkpoint, or veRL's own critic (critic.fsdp._target_="
+            f"The OVR critic is made for {TITLES}, and {path} is a {config.model_type!r} model. "
+            "Use a checkpoint of these, or veRL's own critic (critic.fsdp._target_="
             "verl.workers.config.FSDPEngineConfig)."
         )
-    register_value_model()
-    cls: Any = Qwen2_5_VLForTokenClassification
+    register_value_models()
     model, loaded = cls.from_pretrained(
         path,
         config=config,
@@ -149,16 +179,15 @@ def load_value_model(
     return model
 
 
-def register_value_model() -> None:
-    """Tell transformers the class for Qwen2.5-VL's token classification, and its key renaming."""
-    name = Qwen2_5_VLForTokenClassification.__name__
-    if get_checkpoint_conversion_mapping(name) is None:
-        # Looked up by class name; without it every language-model weight counts as missing.
-        policy = get_checkpoint_conversion_mapping("Qwen2_5_VLForConditionalGeneration")
-        register_checkpoint_conversion_mapping(name, policy)
-    AutoModelForTokenClassification.register(
-        Qwen2_5_VLConfig, Qwen2_5_VLForTokenClassification, exist_ok=True
-    )
+def register_value_models() -> None:
+    """Tell transformers the classes for token classification, and their renaming of keys."""
+    for config, model in VALUE_MODELS.items():
+        prefix = FAMILIES[config.model_type].prefix
+        renaming = get_checkpoint_conversion_mapping(f"{prefix}ForConditionalGeneration")
+        if renaming and get_checkpoint_conversion_mapping(model.__name__) is None:
+            # Looked up by class name; without it every language-model weight counts as missing.
+            register_checkpoint_conversion_mapping(model.__name__, renaming)
+        AutoModelForTokenClassification.register(config, model, exist_ok=True)
 
 
 def _check_loaded(path: str | Path, loaded: dict[str, Any]) -> None:

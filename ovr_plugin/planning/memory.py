@@ -1,9 +1,9 @@
 """Sizes and settings in, bytes per GPU of every phase out, and what to change where it is too much.
 
 Exact, because they follow from shapes: weights, gradients and Adam's moments of a rank's shards, in
-float32 as veRL's FSDP engine keeps them. Estimated, with the formula beside the number:
-activations, logits, what vLLM needs beside weights and cache. The estimates are rough upper bounds
-of a training step with gradient checkpointing.
+the type in which veRL's FSDP engine keeps them (``model_dtype``, float32 unless set). Estimated,
+with the formula beside the number: activations, logits, what vLLM needs beside weights and cache.
+The estimates are rough upper bounds of a training step with gradient checkpointing.
 """
 
 from __future__ import annotations
@@ -60,28 +60,38 @@ class StageFit:
 
 @dataclass(frozen=True)
 class Plan:
-    """The phases, the stages, and everything that does not fit with the keys that change it."""
+    """The phases, the stages, all that does not fit with the keys that change it, and remarks."""
 
     phases: tuple[Phase, ...]
     stages: tuple[StageFit, ...]
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def resident_terms(
     role: Role, shapes: Mapping[str, tuple[int, ...]], n_ranks: int, at_work: bool
 ) -> list[Term]:
-    """A rank's weights, Adam's moments and, at work, gradients: exact."""
+    """A rank's weights, Adam's moments and, at work, gradients: exact.
+
+    With ``offload_policy`` all of these are in the CPU's memory, at work too.
+    """
+    if role.shards_on_cpu:
+        return []
     n_ranks = _shard_ranks(role, n_ranks)
     all_elements = shard_elements(shapes.values(), n_ranks)
     trained = shard_elements(_trained(role, shapes), n_ranks)
+    size = role.weight_bytes
     terms = []
     if at_work or not role.param_offload:
-        terms.append(_exact(f"{role.name}: weights", FLOAT32 * all_elements, "4 B x shard"))
+        n_bytes = size * all_elements
+        terms.append(_exact(f"{role.name}: weights", n_bytes, f"{size} B x shard"))
     if at_work or not role.optimizer_offload:
-        n_bytes = ADAM_MOMENTS * FLOAT32 * trained
-        terms.append(_exact(f"{role.name}: Adam's moments", n_bytes, "8 B x trained shard"))
+        n_bytes = ADAM_MOMENTS * size * trained
+        how = f"{ADAM_MOMENTS * size} B x trained shard"
+        terms.append(_exact(f"{role.name}: Adam's moments", n_bytes, how))
     if at_work:
-        terms.append(_exact(f"{role.name}: gradients", FLOAT32 * trained, "4 B x trained shard"))
+        n_bytes = size * trained
+        terms.append(_exact(f"{role.name}: gradients", n_bytes, f"{size} B x trained shard"))
     return terms
 
 
@@ -94,14 +104,11 @@ def make_plan(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> Pl
         phase = Phase(f"training the {role.name}")
         for other in settings.roles:
             phase.terms += resident_terms(other, shapes[other.name], n_ranks, other is role)
-        step = _adam_step(role, shapes[role.name], n_ranks)
-        work = _work_terms(role, sizes)
-        # One after the other: activations are gone when the optimizer steps.
-        phase.terms += work if sum(term.n_bytes for term in work) > step.n_bytes else [step]
+        phase.terms += working_terms(role, sizes, shapes[role.name], n_ranks)
         phases.append(phase)
     # Where vLLM has no room for one sequence, a smaller share of the memory is no way out.
     longest = settings.prompt_length + max(tokens for _, tokens in settings.stages)
-    needed = longest * kv_bytes_per_token(sizes) // settings.tensor_parallel
+    needed = longest * _kv_bytes_per_gpu(settings, sizes)
     roomy = cache_bytes(settings, sizes, gpu_bytes) >= needed
     problems = [text for phase in phases for text in _too_much(phase, settings, gpu_bytes, roomy)]
     problems += _cluster_problems(settings, sizes, n_ranks)
@@ -114,6 +121,11 @@ def make_plan(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> Pl
 def kv_bytes_per_token(sizes: ModelSizes) -> int:
     """Keys and values of one token over all layers, bfloat16."""
     return 2 * sizes.layers * sizes.kv_heads * sizes.head_dim * BFLOAT16
+
+
+def _kv_bytes_per_gpu(settings: RecipeSettings, sizes: ModelSizes) -> int:
+    """Of one token; GPUs beyond the number of heads hold copies of them, as vLLM has it."""
+    return kv_bytes_per_token(sizes) // min(settings.tensor_parallel, sizes.kv_heads)
 
 
 def cache_bytes(settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int) -> int:
@@ -151,7 +163,24 @@ def _rollout_phase(
     return phase
 
 
-def _work_terms(role: Role, sizes: ModelSizes) -> list[Term]:
+def working_terms(
+    role: Role, sizes: ModelSizes, shapes: Mapping[str, tuple[int, ...]], n_ranks: int
+) -> list[Term]:
+    """What a role at work needs beside the shards: the passes or Adam's step, whichever is more.
+
+    They come one after the other: activations are gone when the optimizer steps.
+    """
+    passes = _pass_terms(role, sizes)
+    if role.whole_gradients:
+        n_bytes = role.reduce_bytes * n_elements(_trained(role, shapes))
+        how = f"{role.reduce_bytes} B x trained weights, until the last micro-batch"
+        passes.append(_exact("gradients not yet reduced", n_bytes, how))
+    step = _adam_step(role, shapes, n_ranks)
+    needed = sum(term.n_bytes for term in passes)
+    return passes if role.shards_on_cpu or needed > step.n_bytes else [step]
+
+
+def _pass_terms(role: Role, sizes: ModelSizes) -> list[Term]:
     """What a forward and backward pass of one micro-batch needs beside the shards."""
     tokens = role.tokens_per_gpu
     kept = sizes.layers * tokens * sizes.hidden * BFLOAT16
@@ -177,7 +206,8 @@ def _adam_step(role: Role, shapes: Mapping[str, tuple[int, ...]], n_ranks: int) 
     Measured: a training step of 1.4 to 1.7 billion parameters on one H100 peaked here.
     """
     trained = shard_elements(_trained(role, shapes), _shard_ranks(role, n_ranks))
-    return _exact("Adam's step", FLOAT32 * trained, "4 B x trained shard")
+    size = role.weight_bytes
+    return _exact("Adam's step", size * trained, f"{size} B x trained shard")
 
 
 def _shard_ranks(role: Role, n_ranks: int) -> int:
@@ -200,12 +230,13 @@ def _too_much(phase: Phase, settings: RecipeSettings, gpu_bytes: int, roomy: boo
         f"{role.prefix}.{key}=true"
         for role in settings.roles
         for key in ("optimizer_offload", "param_offload")
-        if not getattr(role, key)
+        if not getattr(role, key) and not role.shards_on_cpu
     ]
     if phase.name == "rollout":
         key = "gpu_memory_utilization" if roomy else "tensor_model_parallel_size"
         remedies.append(f"a {'smaller' if roomy else 'larger'} actor_rollout_ref.rollout.{key}")
     else:
+        remedies += whole_gradients_remedy(settings.roles)
         remedies.append("a smaller token budget with a larger ulysses_sequence_parallel_size")
         remedies.append("actor_rollout_ref.model.use_fused_kernels=true")
     remedies.append("more nodes")
@@ -215,21 +246,18 @@ def _too_much(phase: Phase, settings: RecipeSettings, gpu_bytes: int, roomy: boo
     ]
 
 
+def whole_gradients_remedy(roles: Iterable[Role]) -> list[str]:
+    """Keys that let gradients be reduced after every micro-batch, of the roles that do not."""
+    key = "use_no_sync_for_gradient_accumulation"
+    return [f"{role.prefix}.{key}=false" for role in roles if role.whole_gradients]
+
+
 def _cluster_problems(settings: RecipeSettings, sizes: ModelSizes, n_gpus: int) -> list[str]:
     """What divides neither batches nor heads nor nodes, and would stop or change the run."""
     batches = [role.mini_batches for role in settings.roles]
     problems = batch_problems(settings.n_prompts, settings.n_samples, n_gpus, batches)
     for role in settings.roles:
-        n = role.sequence_ranks
-        if sizes.heads % n or (sizes.kv_heads % n and n % sizes.kv_heads):
-            problems.append(
-                f"{role.mini_batches.sequence_key}={n} does not divide the model's {sizes.heads} "
-                f"heads and {sizes.kv_heads} of keys and values"
-            )
-        if role.shard_ranks > 0 and n_gpus > role.shard_ranks and n_gpus % role.shard_ranks:
-            problems.append(
-                f"{role.prefix}.fsdp_size={role.shard_ranks} does not divide {n_gpus} GPUs"
-            )
+        problems += role_problems(role, sizes, n_gpus)
     n = settings.tensor_parallel
     if settings.gpus_per_node % n:
         problems.append(
@@ -244,11 +272,24 @@ def _cluster_problems(settings: RecipeSettings, sizes: ModelSizes, n_gpus: int) 
     return problems
 
 
+def role_problems(role: Role, sizes: ModelSizes, n_gpus: int) -> list[str]:
+    """Heads that do not divide among the ranks of a sequence, GPUs not among groups of shards."""
+    n, problems = role.sequence_ranks, []
+    if sizes.heads % n or (sizes.kv_heads % n and n % sizes.kv_heads):
+        problems.append(
+            f"{role.mini_batches.sequence_key}={n} does not divide the model's {sizes.heads} "
+            f"heads and {sizes.kv_heads} of keys and values"
+        )
+    if role.shard_ranks > 0 and n_gpus > role.shard_ranks and n_gpus % role.shard_ranks:
+        problems.append(f"{role.prefix}.fsdp_size={role.shard_ranks} does not divide {n_gpus} GPUs")
+    return problems
+
+
 def _stage(
     first: int, tokens: int, settings: RecipeSettings, sizes: ModelSizes, gpu_bytes: int
 ) -> StageFit:
     longest = settings.prompt_length + tokens
-    n_bytes = longest * kv_bytes_per_token(sizes) // settings.tensor_parallel
+    n_bytes = longest * _kv_bytes_per_gpu(settings, sizes)
     n_sequences = max(0, cache_bytes(settings, sizes, gpu_bytes)) // n_bytes
     problems = []
     if n_sequences < 1:

@@ -1,7 +1,7 @@
 """A model's name or folder in, the shapes of its weights out: built on the meta device, unloaded.
 
-Qwen2.5-VL's published sizes are known by name, so that a plan needs no download; any other model is
-a local folder with its ``config.json``.
+The published sizes of Qwen2.5-VL and Qwen3-VL are known by name, so that a plan needs no download;
+any other model of theirs is a local folder with its ``config.json``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ovr_plugin.models.families import FAMILIES, QWEN2_5_VL, QWEN3_VL, TITLES, Family
 
 _VISION = {
     "depth": 32,
@@ -24,7 +26,7 @@ _VISION = {
     "fullatt_block_indexes": [7, 15, 23, 31],
 }
 # The text model's shapes, from the config.json of Qwen/Qwen2.5-VL-*-Instruct.
-KNOWN: Mapping[str, Mapping[str, Any]] = {
+_QWEN2_5: Mapping[str, Mapping[str, Any]] = {
     "3b": {
         "hidden_size": 2048,
         "intermediate_size": 11008,
@@ -53,6 +55,56 @@ KNOWN: Mapping[str, Mapping[str, Any]] = {
         "tie_word_embeddings": False,
     },
 }
+# Likewise of Qwen/Qwen3-VL-*-Instruct, the dense ones.
+_QWEN3: Mapping[str, Mapping[str, Any]] = {
+    "2b": {
+        "hidden_size": 2048,
+        "intermediate_size": 6144,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "tie_word_embeddings": True,
+    },
+    "4b": {
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "tie_word_embeddings": True,
+    },
+    "8b": {
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "tie_word_embeddings": False,
+    },
+    "32b": {
+        "hidden_size": 5120,
+        "intermediate_size": 25600,
+        "num_hidden_layers": 64,
+        "num_attention_heads": 64,
+        "tie_word_embeddings": False,
+    },
+}
+_QWEN3_TEXT = {"num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936}
+_QWEN3_VISION = {  # of the 8B and 32B
+    "depth": 27,
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_heads": 16,
+    "patch_size": 16,
+    "spatial_merge_size": 2,
+    "num_position_embeddings": 2304,
+    "deepstack_visual_indexes": [8, 16, 24],
+}
+_QWEN3_SMALL_VISION = {  # of the 2B and 4B
+    **_QWEN3_VISION,
+    "depth": 24,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "deepstack_visual_indexes": [5, 11, 17],
+}
+KNOWN = {QWEN2_5_VL: _QWEN2_5, QWEN3_VL: _QWEN3}
 
 
 @dataclass(frozen=True)
@@ -61,6 +113,7 @@ class ModelSizes:
 
     Attributes:
         name: as asked for.
+        title: of the model's family.
         policy: weight -> shape of the policy.
         critic: weight -> shape of the critic: the same backbone and a head of one value.
         layers: of the text model.
@@ -73,6 +126,7 @@ class ModelSizes:
     """
 
     name: str
+    title: str
     policy: Mapping[str, tuple[int, ...]]
     critic: Mapping[str, tuple[int, ...]]
     layers: int
@@ -85,27 +139,29 @@ class ModelSizes:
 
 
 def model_sizes(model: str) -> ModelSizes:
-    """Build a Qwen2.5-VL without weights and read its shapes.
+    """Build a model without weights and read its shapes.
 
     Args:
-        model: a local folder, or a name that says the size, such as Qwen/Qwen2.5-VL-7B-Instruct.
+        model: a local folder, or a name that says the size, such as Qwen/Qwen3-VL-8B-Instruct;
+            a size alone, such as 7b, is Qwen2.5-VL's where there is one.
 
     Raises:
         ValueError: it is neither; the message lists the sizes known.
     """
     import torch
-    from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from ovr_plugin.models.value_model import Qwen2_5_VLForTokenClassification
+    from ovr_plugin.models.value_model import VALUE_MODELS
 
     config = _config(model)
+    family = FAMILIES[config.model_type]
     with torch.device("meta"):
-        policy = Qwen2_5_VLForConditionalGeneration(config)
-        critic = Qwen2_5_VLForTokenClassification(config)
+        policy = family.transformers_class("ForConditionalGeneration")(config)
+        critic = VALUE_MODELS[type(config)](config)
     text: Any = config.text_config
     heads = int(text.num_attention_heads)
     return ModelSizes(
         name=model,
+        title=family.title,
         policy={name: tuple(weight.shape) for name, weight in policy.named_parameters()},
         critic={name: tuple(weight.shape) for name, weight in critic.named_parameters()},
         layers=int(text.num_hidden_layers),
@@ -114,35 +170,45 @@ def model_sizes(model: str) -> ModelSizes:
         vocabulary=int(text.vocab_size),
         heads=heads,
         kv_heads=int(text.num_key_value_heads),
-        head_dim=int(text.hidden_size) // heads,
+        head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
     )
 
 
 def _config(model: str) -> Any:
-    from transformers import AutoConfig, Qwen2_5_VLConfig
+    from transformers import AutoConfig
 
     if Path(model).is_dir():
         config = AutoConfig.from_pretrained(model)
-        if config.model_type != "qwen2_5_vl":
-            raise ValueError(f"{model} is a {config.model_type}; plans know Qwen2.5-VL")
+        if config.model_type not in FAMILIES:
+            raise ValueError(f"{model} is a {config.model_type}; plans know {TITLES}")
         return config
-    named = re.fullmatch(r"(?:.*qwen2\.5-vl-)?(\d+b)(?:-.*)?", model.lower())
-    if named is None or named[1] not in KNOWN:
-        raise ValueError(
-            f"{model!r} is no local folder and no known size of Qwen2.5-VL ({', '.join(KNOWN)})"
-        )
-    size = named[1]
-    text = dict(KNOWN[size])
+    for family, sizes in KNOWN.items():
+        named = re.fullmatch(rf"(?:.*{family.title.lower()}-)?(\d+b)(?:-.*)?", model.lower())
+        if named and named[1] in sizes:
+            return _known_config(family, named[1])
+    known = "; ".join(f"{family.title}: {', '.join(sizes)}" for family, sizes in KNOWN.items())
+    raise ValueError(f"{model!r} is no local folder and no known size ({known})")
+
+
+def _known_config(family: Family, size: str) -> Any:
+    text = dict(KNOWN[family][size])
     tied = text.pop("tie_word_embeddings")
-    vision = {**_VISION, "out_hidden_size": text["hidden_size"]}
-    if size == "32b":
-        vision["intermediate_size"] = 3456
-    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied)
+    if family is QWEN3_VL:
+        text |= _QWEN3_TEXT
+        vision = dict(_QWEN3_SMALL_VISION if size in ("2b", "4b") else _QWEN3_VISION)
+    else:
+        vision = dict(_VISION)
+        if size == "32b":
+            vision["intermediate_size"] = 3456
+    vision["out_hidden_size"] = text["hidden_size"]
+    config = family.transformers_class("Config")
+    return config(text_config=text, vision_config=vision, tie_word_embeddings=tied)
 
 
 def size_in(recipe: str) -> str | None:
     """The size that a recipe's name says, such as 7b in ppo_7b_orz."""
-    return next((part for part in recipe.split("_") if part in KNOWN), None)
+    sizes = {size for known in KNOWN.values() for size in known}
+    return next((part for part in recipe.split("_") if part in sizes), None)
 
 
 def n_elements(shapes: Iterable[tuple[int, ...]]) -> int:

@@ -48,12 +48,15 @@ MODULES = (
     "transformers.processing_utils",
     "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl",
     "transformers.models.qwen2_5_vl.processing_qwen2_5_vl",
+    "transformers.models.qwen3_vl.modeling_qwen3_vl",
+    "transformers.models.qwen3_vl.processing_qwen3_vl",
     "accelerate",
     "peft",
     "hydra",
     "fastapi",
     "vllm.engine.arg_utils",
     "vllm.model_executor.models.qwen2_5_vl",
+    "vllm.model_executor.models.qwen3_vl",
     "vllm.v1.worker.cpu_worker",
 )
 MAX_FILES = 512  # numbers below are kept free for the files that a forked process inherits

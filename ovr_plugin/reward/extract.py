@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 TAG_OPEN, TAG_CLOSE = "<answer>", "</answer>"
@@ -22,6 +23,7 @@ MAX_JOINT_CHARS = 80  # between two of them
 UNBOXED_TAIL_CHARS = 2000  # where an unboxed answer is looked for
 BARE_CHARS = 300  # of a response that is nothing but its answer
 
+_WORKED = ("box", TAG_OPEN, "####")  # one of them is in every worked solution that is read
 _BOX_OPEN = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _ESCAPE_OR_BRACE = re.compile(r"\\.|[{}]")
 # Layout between two boxes, and the variable of `x = \boxed{1} or x = \boxed{2}`.
@@ -78,6 +80,21 @@ def extract_answers(
     if answer is None and unboxed:
         answer = announced(text)
     return [] if answer is None else [answer]
+
+
+def final_answer(reference: Any) -> Any:
+    r"""Return the final answer of a reference that is a worked text; any other as it is.
+
+    Of a text with a ``\boxed{}`` or ``<answer>`` tag (``solution`` of MATH and of Open R1's sets)
+    it is what stands there, as in a response; a text that ends in GSM8K's ``#### 72`` means 72.
+    """
+    if not isinstance(reference, str) or not any(mark in reference for mark in _WORKED):
+        return reference
+    answers = extract_answers(reference, answer_tags=True)
+    if answers:
+        return ", ".join(answers)
+    _, mark, last = reference.rpartition("####")
+    return last.strip() if mark and last.strip() and "\n" not in last.strip() else reference
 
 
 def final_text(response: str) -> str | None:

@@ -1,9 +1,10 @@
 """A record of any trainer's log or data set in, what `grade` takes out: `Row`.
 
 The names differ (``response``, verl's ``output``, ...): of each list the first that a record has is
-taken. What is known of the answer may stand in ``extra_info``, as everywhere, or beside it, and a
-chat's messages are read to the last one. JSON Lines come from people and from crashed runs: a line
-that cannot be read is an item like any other, so that it stops nobody.
+taken. Of a reference that is a worked solution the final answer counts. What is known of the answer
+may stand in ``extra_info``, as everywhere, or beside it, and a chat's messages are read to the last
+one. JSON Lines come from people and from crashed runs: a line that cannot be read is an item like
+any other, so that it stops nobody.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+
+from ovr_plugin.reward.extract import final_answer
 
 RESPONSE_FIELDS = ("response", "solution_str", "completion", "output")
 # "answer" comes last: logs of graded responses have it beside the reference.
@@ -55,10 +58,10 @@ class Fields:
         wrong = []
         response, reference = _first(record, self.response), _first(record, self.reference)
         for name, value in (("response", response), ("reference", reference)):
-            if value is _MISSING:
+            if value is MISSING:
                 fields = " or ".join(getattr(self, name))
                 wrong.append(f"no {name}: there is no field {fields}")
-        response = None if response is _MISSING else _last_message(response)
+        response = None if response is MISSING else _last_message(response)
         if not (response is None or isinstance(response, str)):
             wrong.append(f"the response is a {type(response).__name__}, not a text")
         extra = _get(record, self.extra_info)
@@ -73,7 +76,7 @@ class Fields:
             raise ValueError("; ".join(wrong))
         flat = {key: record[key] for key in FACTS if record.get(key) is not None}
         own = {key: value for key, value in (extra or {}).items() if value is not None}
-        return Row(response or "", reference, {**flat, **own}, source)
+        return Row(response or "", final_answer(reference), {**flat, **own}, source)
 
     def lacks_response(self, record: Mapping[str, Any]) -> bool:
         """Whether the response is null: a trainer's is empty, but a log's was never there."""
@@ -109,32 +112,32 @@ def _object(line: bytes) -> dict[str, Any] | ValueError:
     return record
 
 
-_MISSING = object()
+MISSING = object()
 
 
 def _first(record: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The value of the first field that is there; or ``_MISSING``."""
+    """The value of the first field that is there; or `MISSING`."""
     for name in names:
-        if (value := _find(record, name)) is not _MISSING:
+        if (value := find_field(record, name)) is not MISSING:
             return value
-    return _MISSING
+    return MISSING
 
 
-def _find(record: Any, name: str) -> Any:
-    """The value of a field, the name as it stands first, then as a path; or ``_MISSING``."""
+def find_field(record: Any, name: str) -> Any:
+    """The value of a field, the name as it stands first, then as a path; or `MISSING`."""
     if not isinstance(record, Mapping):
-        return _MISSING
+        return MISSING
     if name in record:
         return record[name]
     if "." not in name:
-        return _MISSING
+        return MISSING
     head, _, rest = name.partition(".")
-    return _find(record.get(head), rest)
+    return find_field(record.get(head), rest)
 
 
 def _get(record: Mapping[str, Any], name: str) -> Any:
-    found = _find(record, name)
-    return None if found is _MISSING else found
+    found = find_field(record, name)
+    return None if found is MISSING else found
 
 
 def _last_message(response: Any) -> Any:

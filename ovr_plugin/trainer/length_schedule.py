@@ -152,7 +152,7 @@ def validation_limit(config: Any) -> int:
 
 def _plain(config: Any, key: str) -> Any:
     value = OmegaConf.select(config, key)
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _context(config: Any) -> int | None:

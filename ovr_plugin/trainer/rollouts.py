@@ -89,6 +89,7 @@ def _means(group: Sequence[Rollout], name: str) -> dict[str, float]:
 
 
 def _lengths_by_verdict(group: Sequence[Rollout], name: str) -> dict[str, float]:
+    # By the score: "wrong" is also what was cut off, had no answer or was not graded in time.
     right = [rollout for rollout in group if rollout.score > 0]
     wrong = [rollout for rollout in group if rollout.score <= 0]
     suffix = "" if name == "all" else f"/{name}"

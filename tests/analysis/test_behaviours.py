@@ -30,6 +30,7 @@ from ovr_plugin.analysis.behaviours.statistics import (
 from ovr_plugin.analysis.behaviours.transfer import summarise
 from ovr_plugin.cli import app
 from ovr_plugin.data.files import read_json, read_jsonl, write_jsonl
+from ovr_plugin.endpoint.health import Health
 
 NAN = float("nan")
 
@@ -340,16 +341,39 @@ def test_several_judges_and_votes(dump):
     assert checkpoint["unanimous"] == {"backtracking": 0.0}
 
 
-def test_a_dead_judge_stops_the_run_and_keeps_what_was_said(dump):
+def test_a_reply_without_a_count_is_asked_again_only_where_that_is_wanted(dump):
+    """The second reply of the judge holds one, at another seed and temperature."""
+    options = ("--judge", "tiny", "--behaviour", "backtracking")
+    with fake_server(lambda _, n: (200, completion("<count>3</count>" if n else "hm"))) as server:
+        asked = (dump / "1.jsonl", "--endpoint", server.url, *options, "--concurrency", 1)
+        start(*asked)
+        start(*asked)
+        assert len(server.bodies) == 3
+        lines = list(read_jsonl(dump.parent / "behaviours" / "counts.jsonl"))
+        assert [line["judge"]["backtracking"] for line in lines] == [None, 3, 3]
+        ran = start(*asked, "--retry-unreadable")
+        assert ran.exit_code == 0, ran.output
+        start(*asked, "--retry-unreadable")
+        assert len(server.bodies) == 4
+    assert [body["temperature"] for body in server.bodies] == [0, 0, 0, 0.5]
+    lines = list(read_jsonl(dump.parent / "behaviours" / "counts.jsonl"))
+    assert [line["judge"]["backtracking"] for line in lines] == [3, 3, 3]
+
+
+def test_a_dead_judge_stops_the_run_and_keeps_what_was_said(dump, monkeypatch):
+    monkeypatch.setattr(
+        "ovr_plugin.endpoint.client.Health", lambda url, n, _: Health(url, n, patience_s=0.0)
+    )
+
     def once(_, n_seen):
-        return (200, completion("<count>1</count>")) if n_seen == 0 else (401, {"error": "no"})
+        return (200, completion("<count>1</count>")) if n_seen == 0 else (502, {"error": "no"})
 
     with fake_server(once) as server:
         options = ("--judge", "tiny", "--endpoint", server.url, "--concurrency", 1)
         result = start(dump, *options)
     assert result.exit_code == 1
     assert "The judge cannot be asked" in result.output
-    assert "OPENAI_API_KEY" in result.output
+    assert "nobody was there any more" in result.output
     [first, *_] = read_json(dump.parent / "behaviours" / "summary.json")["checkpoints"]
     assert {"keywords", "judge"} <= first.keys(), "what was counted until then"
     kept = list(read_jsonl(dump.parent / "behaviours" / "judgements.jsonl"))

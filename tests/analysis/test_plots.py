@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageColor
 
-from ovr_plugin.analysis.plots import COLOURS, PLOTS, draw_plots, points
+from ovr_plugin.analysis.plots import COLOURS, PLOTS, draw_charts, draw_plots, points
+from ovr_plugin.analysis.report.chart import Chart, Series
 
 RECORDS = [
     {"stage": "cold_start", "step": 1, "train/loss": 5.0, "ovr/reward/all": 9.0},
@@ -84,6 +85,58 @@ def test_a_curve_that_blew_up_does_not_stop_the_report(tmp_path):
     ]
     [path] = draw_plots(records, tmp_path)
     assert rgb(COLOURS[0]) in colours(path)
+
+
+def drawn(monkeypatch, tmp_path, series, **chart):
+    """The axes of a chart as matplotlib has them when they are saved."""
+    from matplotlib.figure import Figure
+
+    found = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, _: found.append(figure))
+    draw_charts([Chart("id", "s", "title", "", "y", series, **chart)], tmp_path)
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "percent"),
+    [
+        ([1, 2, 3], [0.0, 0.0, 0.0], True),
+        ([1, 2, 3], [1.0, 1.0, 1.0], True),
+        ([0], [0.25], True),
+        ([0, 900], [0.9, 0.96], True),
+        ([5], [12.0], False),
+        ([1, 2], [0.0, float("inf")], False),
+        ([1, 2], [None, 3.0], False),
+    ],
+)
+def test_axes_show_what_can_be_and_have_a_width(monkeypatch, tmp_path, x, y, percent):
+    series = [Series("a", "run", x, y, y, y)]
+    [axes] = drawn(monkeypatch, tmp_path, series, percent=percent).axes
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    assert 0 <= left <= min(x) <= max(x) <= right
+    assert left < right
+    assert 0 <= low < high
+    assert not percent or (high <= 1.01 and low <= min(y) <= max(y) <= high)
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+
+
+def test_what_goes_below_zero_is_shown(monkeypatch, tmp_path):
+    [axes] = drawn(monkeypatch, tmp_path, [Series("a", "run", [1, 2], [-3.0, 1.0])]).axes
+    assert axes.get_ylim()[0] < -3
+
+
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_no_two_of_the_paper_s_benchmarks_look_alike(monkeypatch, tmp_path, n_runs):
+    runs, names = (
+        ("one", "two")[:n_runs],
+        [f"benchmark {i}" for i in range(25 if n_runs == 1 else 16)],
+    )
+    series = [Series(name, run, [1, 2], [i, i]) for i, name in enumerate(names) for run in runs]
+    figure = drawn(monkeypatch, tmp_path, series)
+    looks = [(line.get_color(), str(line._unscaled_dash_pattern)) for line in figure.axes[0].lines]
+    assert len(set(looks)) == len(looks) == len(series)
+    shown = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert len(shown) == len(series)
 
 
 def test_more_series_than_colours_would_be_lost_silently():

@@ -180,13 +180,16 @@ def test_lengths_of_right_and_wrong_answers_add_up_to_all(tmp_path):
 
     found, _ = charts(make_run(tmp_path / "run", rollouts=rollouts))
     right, wrong = found["lengths_0"].series
-    assert (right.name, wrong.name) == ("right", "wrong")
+    assert (right.name, wrong.name) == ("right answers", "score 0")
     width = right.x[1]
     in_bin = {
         series.name: {x: y for x, y in zip(series.x[:-1], series.y[:-1], strict=True) if y}
         for series in (right, wrong)
     }
-    assert in_bin == {"right": {200 // width * width: 0.5}, "wrong": {1000 // width * width: 0.5}}
+    assert in_bin == {
+        "right answers": {200 // width * width: 0.5},
+        "score 0": {1000 // width * width: 0.5},
+    }
     assert right.x[-1] > 1001
     assert len(right.x) <= 41
     assert found["lengths_0"].marks == [(32768, "limit")]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ovr_plugin.analysis.checkpoints import Checkpoint, cold_start_steps
 from ovr_plugin.analysis.report.runs import read_run
 from ovr_plugin.cli import app
-from ovr_plugin.data.files import read_json, write_jsonl
+from ovr_plugin.data.files import read_json, write_json, write_jsonl
 
 N_ITEMS = 20
 # Checkpoint -> of 20 sums, how many are answered rightly, are cut off, have no answer. It looks at
@@ -75,6 +75,80 @@ def test_scores_stand_along_both_stages_with_their_intervals(run):
     assert all(0 < low < y < high < 1 for low, y, high in ends)
     assert found["fig4_math500"].marks == [(3, "PPO")]
     assert found["fig4_math500"].title == "MATH500"
+
+
+def test_a_benchmark_whose_headline_is_not_defined_is_still_reported(tmp_path):
+    """MathVerse without its Vision Only version has no mean of versions."""
+    folder = tmp_path / "data/mathverse"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (28, 28), "red").save(folder / "images/1.png")
+    row = {"problem_version": "Text Lite", "question_type": "free-form", "answer": "1"}
+    row |= {"question": "What is 0 + 1?", "image": "images/1.png"}
+    (folder / "testmini.json").write_text(json.dumps([row]))
+    root = make_run(tmp_path / "run")
+    with fake_server(answer, models=("base",)) as server:
+        asked = ask(server, tmp_path / "data", root / "eval/base", names=("mathverse_all",))
+    assert asked.exit_code == 0, asked.output
+    found, [read] = charts(root)
+    assert read.notes == []
+    assert "fig4_mathverse_all" not in found
+    assert found["benchmarks_tokens"].series[0].y == [5]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"metrics": {"accuracy": {"value": float("nan"), "low": None, "high": None}}},
+        {"metrics": {"accuracy": {"value": "<b>", "low": 1, "high": 2}}},
+        {"metrics": []},
+        {"rates": None},
+        {"title": 5},
+        {"undefined": None},
+        {"n_items": -4},
+        {"settings": None},
+        {"tokens": {"mean": "x"}},
+    ],
+    ids=lambda broken: next(iter(broken)),
+)
+def test_a_result_that_is_none_is_noted_and_costs_no_other(run, tmp_path, broken):
+    root = make_run(tmp_path / "run")
+    good = read_json(run / "eval/base/math500/result.json")
+    for name, result in (("base", good), ("ppo_2", {**good, **broken})):
+        write_json(root / "eval" / name / "math500/result.json", result)
+    assert start(root, "--no-figures").exit_code == 0
+    [read] = charts(root)[1]
+    [note] = read.notes
+    assert "ppo_2/math500/result.json: no result of ovr eval with a score" in note
+    assert [each.checkpoint.name for each in read.evaluations] == ["base"]
+
+
+def test_a_number_that_is_none_is_not_drawn(run, tmp_path):
+    root = make_run(tmp_path / "run")
+    good = read_json(run / "eval/base/math500/result.json")
+    tokens = {**good["tokens"], "mean": float("nan")}
+    write_json(root / "eval/base/math500/result.json", {**good, "tokens": tokens})
+    assert start(root, "--no-figures").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        {"name": "x"},
+        {"name": "x", "step": "q", "keywords": {"behaviours": {}, "btr": {}}},
+        {"name": "x", "step": 1, "keywords": {"behaviours": {}, "btr": {"backtracking": 5}}},
+        {
+            "name": "x",
+            "step": 1,
+            "keywords": {"behaviours": {"a": {"emergence_rate": {"value": "1"}}}, "btr": {}},
+        },
+    ],
+)
+def test_a_study_of_behaviours_that_is_none_is_noted(tmp_path, checkpoint):
+    root = make_run(tmp_path / "run")
+    write_json(root / "behaviours/summary.json", {"checkpoints": [checkpoint]})
+    assert start(root, "--no-figures").exit_code == 0
+    [read] = charts(root)[1]
+    assert "no summary of ovr behaviours" in " ".join(read.notes)
 
 
 def test_points_are_no_percent(run):

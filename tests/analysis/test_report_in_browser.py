@@ -134,6 +134,12 @@ def test_scores_are_in_a_table_and_how_they_were_measured_by_checkpoint(chromium
         texts = "[...document.querySelectorAll('#scores tbody tr:nth-child(2) td b')]"
         assert run(f"{texts}.map((cell) => cell.textContent)") == ["0.0", "50.0"]
         assert run("document.documentElement.scrollWidth") <= width
+        ends = "[...document.querySelectorAll('#facts td, #scores tbody td:last-child')]"
+        ends += ".filter((cell) => cell.offsetParent).map((cell) => cell.getBoundingClientRect())"
+        assert run(f"Math.max(...{ends}.map((end) => end.right))") <= width, (
+            "the latest is in sight"
+        )
+        assert run(f"Math.min(...{ends}.map((end) => end.left))") >= 0
         chromium.wait("document.querySelectorAll('#chart-fig4_math500 circle').length === 2")
         assert run("document.querySelectorAll('#results h2 b, #scores th b').length") == 0
         measured = (

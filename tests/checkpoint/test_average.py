@@ -336,6 +336,9 @@ def test_a_checkpoint_counts_once(make, tmp_path):
             "is incomplete: no file of it holds b",
         ),
         ("model.safetensors", b"\x02" + bytes(7) + b"{{", "is no safetensors file"),
+        ("model.safetensors", b"\x02" + bytes(7) + b"[]", "its header is no JSON object"),
+        ("model.safetensors", b"\x08" + bytes(7) + b'{"a": 1}', "a is 1"),
+        ("config.json", b'{"text_config": 3}', "text_config is None in"),
         ("fsdp_config.json", b"{}", "fsdp_config.json has no world_size"),
         ("fsdp_config.json", b'{"world_size": 1}', "rank_0.pt cannot be read"),
     ],
@@ -350,3 +353,57 @@ def test_broken_files_are_named(make, tmp_path, name, content, message):
     done = CliRunner().invoke(app, ["average", str(tmp_path / "out"), str(good), str(bad)])
     assert (done.exit_code, message in done.output) == (1, True), done.output
     assert "b[red]ad" in done.output
+
+
+@pytest.mark.parametrize(
+    "entry", [{"shape": [4], "data_offsets": [0, 8]}, {"shape": [-2, -2], "data_offsets": [0, 16]}]
+)
+def test_a_tensor_whose_bytes_do_not_make_up_its_shape_is_refused(make, tmp_path, entry):
+    good, bad = make("good", {"a": torch.ones(4)}), make("bad", {"a": torch.ones(4)})
+    header = json.dumps({"a": {"dtype": "F32", **entry}}).encode()
+    content = len(header).to_bytes(8, "little") + header + bytes(16)
+    (bad / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match="the bytes of a do not make up F32"):
+        average([good, bad], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [([torch.ones(4)], "holds no weights by name"), ({"a": {"b": 1}}, "a is no tensor")],
+)
+def test_shards_that_hold_something_else_are_refused(make, tmp_path, state, message):
+    bad = make("bad", {"a": torch.ones(4)})
+    (bad / "huggingface").mkdir()
+    shutil.copy(bad / "config.json", bad / "huggingface")
+    (bad / "fsdp_config.json").write_text('{"world_size": 1}')
+    torch.save(state, bad / "model_world_size_1_rank_0.pt")
+    with pytest.raises(CheckpointError, match=message):
+        open_checkpoint(bad)
+
+
+def test_folders_of_others_stay(make, tmp_path):
+    """One that is called out.partial may be a checkpoint, and a link leads elsewhere."""
+    folders = [make("out.partial", weights(0)), make("c1", weights(1))]
+    average(folders, tmp_path / "out")
+    assert load_file(folders[0] / "model.safetensors").keys() == weights(0).keys()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError, match="link exists already"):
+        average(folders, tmp_path / "link")
+
+
+def test_a_full_disk_is_seen_before_the_work(make, tmp_path, monkeypatch):
+    """What is said to be needed is what the result takes, but for what changes in config.json."""
+    folders = [make(f"c{seed}", weights(seed), dtype="float32") for seed in range(2)]
+    taken = sum(path.stat().st_size for path in average(folders, tmp_path / "whole").iterdir())
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=taken))
+    average(folders, tmp_path / "fits")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=taken - 1))
+    read = []
+    with pytest.raises(OSError, match=rf"no room for .*: {taken} bytes needed, {taken - 1} free"):
+        average(folders, tmp_path / "out", progress=lambda *done: read.append(done))
+    assert not read
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c0", "c1", "fits", "whole"]
+    refused = CliRunner().invoke(app, ["average", str(tmp_path / "out"), *map(str, folders)])
+    assert refused.exit_code == 1
+    assert f"{taken} bytes needed" in refused.output

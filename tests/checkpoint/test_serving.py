@@ -89,6 +89,39 @@ def test_everything_that_is_missing_is_named(tmp_path):
     assert not (tmp_path / "empty/generation_config.json").exists()
 
 
+@pytest.mark.parametrize("actor", ["", "actor"])
+def test_shards_are_exported_first_and_how_is_said(tmp_path, actor):
+    folder = tmp_path / "global_step_900"
+    (folder / actor / "huggingface").mkdir(parents=True)
+    (folder / actor / "fsdp_config.json").write_text('{"world_size": 1}')
+    ran = CliRunner().invoke(app, ["serving", str(folder)])
+    assert ran.exit_code == 1
+    assert f"merge --backend fsdp --local_dir {folder / actor} --target_dir" in ran.output
+    assert "ovr serving global_step_900-hf" in ran.output
+    (folder / actor / "huggingface/model.safetensors").write_bytes(b"")
+    ran = CliRunner().invoke(app, ["serving", str(folder)])
+    assert f"ovr serving {folder / actor / 'huggingface'}" in ran.output
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize("content", ["[1]", '{"a": 1'])
+def test_a_broken_configuration_is_named_and_nothing_is_written(checkpoint, name, content):
+    (checkpoint / name).write_text(content)
+    before = (checkpoint / "generation_config.json").read_bytes()
+    ran = CliRunner().invoke(app, ["serving", str(checkpoint)])
+    assert ran.exit_code == 1, ran.output
+    assert f"{name}: " in ran.output
+    assert (checkpoint / "generation_config.json").read_bytes() == before
+
+
+def test_a_configuration_that_says_no_length_gets_the_recipe_s(checkpoint):
+    config = read_json(checkpoint / "config.json")
+    write_json(checkpoint / "config.json", {**config, "text_config": None})
+    ran = CliRunner().invoke(app, ["serving", str(checkpoint)])
+    assert ran.exit_code == 0, ran.output
+    assert "--max-model-len 51200" in ran.output
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [("ppo_8b", "there are ppo_3b, ppo_7b"), ("sft_7b", "says nothing of generation")],

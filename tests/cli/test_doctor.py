@@ -310,7 +310,8 @@ def test_misses_recipes_that_hydra_does_not_list() -> None:
 
 
 CPU, CUDA = "PlatformCPU", "PlatformCUDA"
-ALL = ("ppo_3b", "ppo_7b", "ppo_7b_orz", "ppo_7b_perception", "ppo_tiny", "sft_7b", "sft_tiny")
+PPO = ("ppo_3b", "ppo_7b", "ppo_7b_orz", "ppo_7b_perception", "ppo_8b_qwen3vl", "ppo_tiny")
+ALL = (*PPO, "sft_7b", "sft_tiny")
 H200 = ("NVIDIA H200",)
 # What veRL and the registration said when it was tried.
 UNKNOWN = "ValueError: Unknown platform 'foo'. Registered: ('nvidia', 'huawei', 'amd', 'cpu')."

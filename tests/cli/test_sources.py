@@ -7,6 +7,7 @@ import json
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
+from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.readers import cold_start_reader_names, reader_names, sources
 
 
@@ -18,16 +19,19 @@ def run(*arguments, columns=200):
 
 def test_every_reader_and_every_benchmark_is_listed_once():
     found = json.loads(run("--json"))
-    readers = [*reader_names(), *cold_start_reader_names()]
-    assert len(readers) == len(set(readers))
-    assert set(readers) == {n for n, a in found.items() if a["purpose"] != "evaluation only"}
-    assert {n for n, a in found.items() if a["purpose"] == "cold start"} == set(
-        cold_start_reader_names()
-    )
+    of_cold_start = {
+        n if n != "columns" else "cold_start/columns" for n in cold_start_reader_names()
+    }
+    assert not of_cold_start & set(reader_names())
+    by_purpose = {
+        purpose: {name for name, about in found.items() if about["purpose"] == purpose}
+        for purpose in ("training", "cold start")
+    }
+    assert by_purpose == {"training": set(reader_names()), "cold start": of_cold_start}
     for name, about in found.items():
         assert about["license"], name
         assert about["modality"] in ("text", "image", "both"), name
-        assert about["n_rows"] > 0 or name == "columns"
+        assert about["n_rows"] > 0 or name.endswith("columns")
 
 
 def test_the_index_of_raw_corpora_agrees_on_what_is_for_evaluation_only(shared):
@@ -54,8 +58,22 @@ def test_what_was_not_seen_is_marked(shared):
         assert "license" in found[name].unverified
     shown = run()
     (row,) = [line for line in shown.splitlines() if line.strip().startswith("chartqa")]
-    assert "GPL-3.0 ?" in row
-    assert "? from memory, not seen by us." in shown
+    assert "GPL-3.0 (unchecked)" in row
+    assert "(unchecked) from memory: unknown until you see the corpus's own card." in shown
+    assert "?" not in shown
+
+
+def test_it_says_how_a_table_of_ones_own_is_named(tmp_path):
+    """The lines that it shows are right ones, for the stage that they name."""
+    shown = [line for line in run().splitlines() if line.startswith("  {reader: columns")]
+    (tmp_path / "my.csv").touch()
+    (tmp_path / "my.jsonl").touch()
+    assert len(shown) == 2
+    for line in shown:
+        source, _, stage = line.partition("#")
+        manifest = tmp_path / "m.yaml"
+        manifest.write_text(f"stage: {stage.split()[-1]}\nsources: [{source.strip()}]\n")
+        assert load_manifest(manifest).sources[0].reader == "columns"
 
 
 def test_the_table_names_license_and_size():
@@ -76,6 +94,6 @@ def test_names_are_whole_in_a_narrow_terminal():
         elif start is not None:
             names.append(line[: line.find("  ", 2)].strip())
             hub += line[start:].strip()
-    assert set(sources()) <= set(names)
+    assert {name.removeprefix("cold_start/") for name in sources()} <= set(names)
     for name, about in sources().items():
         assert about.hub in hub, name

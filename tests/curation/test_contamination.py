@@ -97,6 +97,26 @@ def test_sets_are_read_by_columns_whatever_their_layout(tmp_path, diagram, row):
     assert predicate(row(DICE)).endswith("two.json#0")
 
 
+def test_pictures_of_a_set_may_be_lists_below_another_column(tmp_path, diagram, row, encoded):
+    diagram(4).save(tmp_path / "a.png")
+    write_jsonl(tmp_path / "set.jsonl", [{"problem": DICE, "x": {"images": ["a.png", "a.png"]}}])
+    predicate = Contamination(
+        [{"files": ["set.jsonl"], "question": "problem", "image": "x.images"}]
+    ).predicate(tmp_path)
+    asked = row("How large is the angle?", "2", encoded(diagram(4)))
+    assert predicate(asked) == "contaminated, picture: it is that of set.jsonl#0"
+
+
+@pytest.mark.parametrize(
+    ("column", "message"), [("imagee", "no row has one"), ("image", "not there: pics/a.png")]
+)
+def test_a_set_without_one_of_its_pictures_stops_the_run(tmp_path, column, message):
+    write_jsonl(tmp_path / "set.jsonl", [{"problem": DICE, "image": "pics/a.png"}])
+    of = {"files": ["set.jsonl"], "question": "problem", "image": column}
+    with pytest.raises(ValueError, match=f"not one picture in {column!r}: .*{message}"):
+        Contamination([of]).predicate(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [

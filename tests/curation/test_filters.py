@@ -115,7 +115,7 @@ def test_all_mistakes_are_collected():
         ({"by": "prompt_chars", "weights": [1, 1], "edges": [5], "quantiles": 2}, "either edges"),
         ({"by": "prompt_chars", "weights": [1], "edges": [5]}, "a list of 2, one per part"),
         ({"by": "prompt_chars", "weights": [1, 2, 3], "edges": [5, 2]}, "edges: must rise"),
-        ({"by": "prompt_chars", "weights": [1, -1], "edges": [5]}, "and not negative: -1"),
+        ({"by": "prompt_chars", "weights": [1, -1], "edges": [5]}, "from 0 to 1000: -1"),
         ({"by": "format", "weights": [1]}, "must be a mapping of names"),
         ({"by": "loss", "weights": [1, 1], "edges": [5]}, "file: is missing"),
     ],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import warnings
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,7 @@ from ovr_plugin.data.files import (
     read_jsonl,
     read_parquet,
     replacing,
+    save_array,
     write_json,
     write_jsonl,
     write_parquet,
@@ -206,3 +210,18 @@ def test_schema_tells_datasets_that_images_are_images(tmp_path):
     described = json.loads(Sample.schema.metadata[b"huggingface"])["info"]["features"]
     assert described["images"] == {"feature": {"_type": "Image"}, "_type": "List"}
     assert set(described) == set(Sample.schema.names)
+
+
+def test_an_array_that_finds_no_room_says_so(tmp_path):
+    """numpy's own writing raises an OSError without a number; a full disk must be told as one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as full:
+            save_array(tmp_path / "a.npy", np.zeros(10_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert full.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
+    save_array(tmp_path / "a.npy", np.arange(10_000))
+    assert np.load(tmp_path / "a.npy", mmap_mode="r")[-1] == 9_999

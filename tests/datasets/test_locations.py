@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 
 from ovr_plugin.data.readers import _json_stream, get_reader
 from ovr_plugin.data.readers._corpus import corpus_files, unpacked
-from ovr_plugin.data.sample import BadRow, Sample, problems
+from ovr_plugin.data.sample import BadRow, BrokenFile, Sample, problems
 
+GOOD = '{"problem": "p", "answer": "1"}'
 ROWS = [
     {"problem": f"What is {n} + 1?", "solution": f"So $\\boxed{{{n + 1}}}$.", "answer": str(n + 1)}
     for n in range(600)
@@ -88,6 +90,9 @@ LAYOUTS = {
         json.dumps(ROWS), encoding="utf-8-sig"
     ),
     "saved by datasets": write_saved,
+    "an Arrow file": lambda path: pa.feather.write_feather(
+        pa.Table.from_pylist(ROWS), path / "train.arrow", compression="uncompressed"
+    ),
     "zip": write_zip,
     "tar": write_tar,
 }
@@ -254,6 +259,7 @@ def test_paths_that_a_row_may_and_may_not_name(tmp_path, rows):
     (data / "link.png").symlink_to(elsewhere / "secret.png")
     (data / "folder").symlink_to(elsewhere)
     (data / "gone.png").symlink_to(elsewhere / "gone.png")
+    shutil.copy(picture, os.fsencode(data) + b"/odd\xff.png")
     (tmp_path / "corpus2").mkdir()
     shutil.copy(picture, tmp_path / "corpus2" / "twin.png")
     outside, missing = "the picture lies outside the corpus", "the picture is not there"
@@ -269,6 +275,7 @@ def test_paths_that_a_row_may_and_may_not_name(tmp_path, rows):
         str(elsewhere / "secret.png"): outside,
         "../../../corpus2/twin.png": outside,
         "a\0.png": outside,
+        "odd\udcff.png": "the picture's path is not valid Unicode",
         "https://x/a.png": "image given by URL",
     }.items():
         (data / "triangle.json").write_text(json.dumps({**row, "image": path}))
@@ -304,12 +311,20 @@ def test_streamed_json_is_what_json_reads(elements, window, indented):
 @pytest.mark.parametrize(
     ("text", "n_rows", "reason"),
     [
-        ('[{"problem": "p", "answer": "1"}, {"prob', 1, "not valid JSON: from row 1: "),
-        ('[{"problem": "p", "answer": "1"} {}]', 1, "not valid JSON: from row 1: ',' expected"),
-        ('[{"problem": "p", "answer": "1"}, tru]', 1, "not valid JSON: from row 1: "),
-        ('[{"problem": "p", "answer": "1"}', 1, "not valid JSON: from row 1: ',' expected, found "),
-        ("[" * 100_000, 0, "not valid JSON: from row 0: "),
-        ('[{"problem": "' + "p" * 3000, 0, "not valid JSON: from row 0: "),
+        (f'[{GOOD}, {{"prob', 1, "character 35: Unterminated string starting at: '{\"prob'"),
+        (f"[{GOOD} {{}}]", 1, "character 33: ',' expected, found '{'"),
+        (f"[{GOOD}, tru]", 1, "character 34: Expecting value: 'tru]'"),
+        (f"[{GOOD}", 1, "character 32: ',' expected, found 'the end of the file'"),
+        (f'[{GOOD}, {{"problem": "x" y}}, ' + f"{GOOD}, " * 200, 1, "character 50: Expecting ','"),
+        (f'[{GOOD}, {{"problem: "x"}}, ' + f"{GOOD}, " * 200, 1, "character 46: Expecting ':'"),
+        (f"[{GOOD}]\n[{GOOD}]", 1, "character 34: the end of the file expected, found '[{"),
+        ("[" * 100_000, 0, ""),
+        (
+            '[{"problem": "' + "p" * 3000,
+            0,
+            "character 1: an element is longer than 2,000 characters",
+        ),
+        (f"[{GOOD}, " * 2, 1, "character 68: Expecting "),
     ],
 )
 def test_rows_before_the_fault_are_not_lost(tmp_path, monkeypatch, text, n_rows, reason):
@@ -318,7 +333,10 @@ def test_rows_before_the_fault_are_not_lost(tmp_path, monkeypatch, text, n_rows,
     (tmp_path / "train.json").write_text(text)
     *good, bad = read("numinamath", tmp_path)
     assert len(good) == n_rows
-    assert bad.reason.startswith(reason), bad.reason
+    assert isinstance(bad, BrokenFile)
+    assert bad.row == n_rows
+    assert bad.reason.startswith(f"not valid JSON: from row {n_rows}: {reason}"), bad.reason
+    assert bad.reason.endswith("; the rest of the file was not read")
 
 
 def test_a_cut_gzip_file_keeps_its_rows(tmp_path):
@@ -326,7 +344,140 @@ def test_a_cut_gzip_file_keeps_its_rows(tmp_path):
     (tmp_path / "train.jsonl.gz").write_bytes(data[: len(data) // 2])
     *good, bad = read("numinamath", tmp_path)
     assert len(good) > 100
+    assert isinstance(bad, BrokenFile)
+    assert bad.row == len(good)
     assert bad.reason.startswith("cannot be read to its end: ")
+
+
+def cut_json(path):
+    text = json.dumps(NUMBERED)
+    path.with_name("t.json").write_text(text[: len(text) // 2])
+
+
+def cut_json_gz(path):
+    data = gzip.compress(json.dumps(NUMBERED).encode())
+    path.with_name("t.json.gz").write_bytes(data[: len(data) // 2])
+
+
+def broken_lines_gz(path):
+    data = bytearray(gzip.compress(lines(NUMBERED).encode()))
+    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
+    path.with_name("t.jsonl.gz").write_bytes(data)
+
+
+def cut_parquet(path):
+    pq.write_table(pa.Table.from_pylist(NUMBERED), path.with_name("t.parquet"))
+    data = path.with_name("t.parquet").read_bytes()
+    path.with_name("t.parquet").write_bytes(data[: len(data) // 2])
+
+
+def broken_row_group(path):
+    file = path.with_name("t.parquet")
+    pq.write_table(pa.Table.from_pylist(NUMBERED), file, row_group_size=500)
+    start = pq.read_metadata(file).row_group(1).column(0).dictionary_page_offset
+    data = bytearray(file.read_bytes())
+    data[start : start + 200] = b"\xff" * 200
+    file.write_bytes(data)
+
+
+def cut_arrow(path):
+    table = pa.Table.from_pylist(NUMBERED)
+    with pa.OSFile(str(path.with_name("t.arrow")), "wb") as sink:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=500)
+    data = path.with_name("t.arrow").read_bytes()
+    path.with_name("t.arrow").write_bytes(data[: len(data) // 2])
+
+
+NUMBERED = [{"problem": f"{n} + 1?" + " " * (n % 50), "answer": str(n + 1)} for n in range(2000)]
+
+
+@pytest.mark.parametrize(
+    ("write", "least"),
+    [
+        (cut_json, 900),
+        (cut_json_gz, 100),
+        (broken_lines_gz, 100),
+        (cut_parquet, 0),
+        (broken_row_group, 500),
+        (cut_arrow, 500),
+    ],
+)
+def test_a_file_that_breaks_off_keeps_its_rows_and_says_where(tmp_path, write, least):
+    write(tmp_path / "t")
+    *rows, last = read("numinamath", tmp_path)
+    good = [row for row in rows if isinstance(row, Sample)]
+    assert least <= len(good) < 2000
+    assert [sample.ground_truth for sample in good[:least]] == [str(n + 1) for n in range(least)]
+    assert isinstance(last, BrokenFile), last
+    assert last.row == (len(rows) or None)
+
+
+def pack_tar(folder, kind):
+    for name in ("a.jsonl", "b.jsonl"):
+        (folder / name).write_text(lines(NUMBERED))
+    with tarfile.open(folder / f"t.tar{kind}", f"w:{kind[1:]}") as archive:
+        for name in ("a.jsonl", "b.jsonl"):
+            archive.add(folder / name, name)
+            (folder / name).unlink()
+    return folder / f"t.tar{kind}"
+
+
+@pytest.mark.parametrize("kind", ["", ".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_a_cut_tar_is_no_shorter_corpus(tmp_path, kind, share):
+    path = pack_tar(tmp_path, kind)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises((ValueError, OSError), match=r"t\.tar"):
+        read("numinamath", path)
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("damage", [lambda d, at: d[:at], lambda d, at: d[: at + 100]])
+def test_a_tar_cut_or_broken_at_a_members_header(tmp_path, damage):
+    """Python's tarfile takes both for the archive's end."""
+    path = pack_tar(tmp_path, "")
+    with tarfile.open(path) as archive:
+        at = archive.getmembers()[1].offset
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole, at))
+    with pytest.raises(ValueError, match="it breaks off after 1 members"):
+        read("numinamath", path)
+    path.write_bytes(whole[:at] + b"x" * 512 + whole[at + 512 :])
+    with pytest.raises(ValueError, match="it breaks off after 1 members"):
+        read("numinamath", path)
+    path.write_bytes(whole)
+    assert len(read("numinamath", path)) == 4000
+
+
+def test_a_broken_member_of_a_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl", lines(NUMBERED))
+    data = bytearray((tmp_path / "t.zip").read_bytes())
+    for damaged in (data[: len(data) // 2], data[:2000] + bytes(500) + data[2500:]):
+        (tmp_path / "t.zip").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"t\.zip: not a readable archive"):
+            read("numinamath", tmp_path)
+        assert [each.name for each in tmp_path.iterdir()] == ["t.zip"]
+
+
+def test_json_lines_called_json_with_broken_lines_first(tmp_path):
+    text = "{broken\n[1\n" + lines(ROWS)
+    (tmp_path / "train.json").write_text(text)
+    bad, also_bad, *good = read("numinamath", tmp_path)
+    assert (bad.row, also_bad.row, len(good)) == (0, 1, len(ROWS))
+
+
+def test_a_file_whose_name_cannot_be_written(tmp_path):
+    """The report is UTF-8; the other files are read."""
+    for name in (b"a.jsonl", b"b\xff.jsonl"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(lines(ROWS))
+    *good, bad = read("numinamath", tmp_path)
+    assert len(good) == len(ROWS)
+    assert isinstance(bad, BrokenFile)
+    assert bad.file == str(tmp_path / "b\\udcff.jsonl")
+    assert bad.reason == "the file's name is not valid UTF-8: rename it"
 
 
 def test_unknown_kind_of_file(tmp_path):

@@ -132,6 +132,22 @@ def test_other_files_or_another_length_are_refused(parquet, tokens, store, token
         build_store([other], tokens, store)
 
 
+def test_files_in_another_order_or_twice_are_refused(parquet, tokens, tmp_path):
+    """What was done of one file would be taken for another's, and rows come twice or not at all."""
+    a, b = (parquet(*PAIRS[i : i + 3], name=f"{i}.parquet") for i in (0, 3))
+
+    def killed(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store([a, b], tokens, tmp_path / "p", rows_per_part=3, progress=killed)
+    with pytest.raises(ValueError, match="was begun with other order of files"):
+        build_store([b, a], tokens, tmp_path / "p", rows_per_part=3)
+    assert build_store([a, b], tokens, tmp_path / "p", rows_per_part=3)["n_samples"] == 6
+    with pytest.raises(ValueError, match=r"given more than once: .*0\.parquet"):
+        build_store([a, b, a], tokens, tmp_path / "q")
+
+
 def test_bad_rows_are_named_and_left_out_only_when_told(parquet, tokens, tmp_path):
     bad = [
         replace(PAIRS[0], response=""),
@@ -141,7 +157,7 @@ def test_bad_rows_are_named_and_left_out_only_when_told(parquet, tokens, tmp_pat
     path = parquet(PAIRS[3], *bad, PAIRS[4])
     with pytest.raises(ValueError, match="3 of 5 rows cannot be used") as raised:
         build_store([path], tokens, tmp_path / "p", rows_per_part=2)
-    for reason in ("empty text: response", "special token in the text", "row too long"):
+    for reason in ("empty text: response", "control token in the text", "row too long"):
         assert reason in str(raised.value)
     assert "--bad-rows report" in str(raised.value)
     info = build_store([path], tokens, tmp_path / "p", rows_per_part=2, bad_rows="report")

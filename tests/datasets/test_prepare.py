@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ovr_plugin.cli import app
 from ovr_plugin.data import chunks, source_chunks
 from ovr_plugin.data import prepare as prepare_module
+from ovr_plugin.data.control_tokens import ControlTokens
 from ovr_plugin.data.curation.strata import Stratification
+from ovr_plugin.data.executors import WorkerKilled, run_tasks
 from ovr_plugin.data.files import read_json, read_jsonl, read_parquet, write_jsonl, write_parquet
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.manifest import load_manifest
 from ovr_plugin.data.prepare import Manifest, Source, Stopped, content_key, prepare
+from ovr_plugin.data.prompt import question_prompt
+from ovr_plugin.data.readers import _tables
 from ovr_plugin.data.sample import ColdStartSample, Sample
+from ovr_plugin.models.tiny import SPECIAL_TOKENS
 
 OUTPUTS = ("train.parquet", "val.parquet", "report.json", "bad_rows.jsonl")
 
@@ -228,6 +242,20 @@ def test_strata_weigh_rows_and_are_reported(tmp_path):
     assert not (tmp_path / "out" / "val.parquet").exists()
 
 
+def test_rows_that_a_filter_keeps_without_knowing_them_are_counted(tmp_path):
+    """Rates of another name of the source pass for measured otherwise: all rows stay."""
+    write_orz(tmp_path / "raw", sums(40))
+    rates = [{"id": f"orz/data/orz_math_x.json#{n}", "pass_rate": 0.5} for n in range(30)]
+    write_jsonl(tmp_path / "rates.jsonl", [*rates, {"id": "orz/elsewhere#0", "pass_rate": 0.5}])
+    (tmp_path / "m.yaml").write_text(
+        "sources: [{reader: orz, root: raw}]\nfilters: {pass_rate: {file: rates.jsonl}}\n"
+    )
+    ended = CliRunner().invoke(app, ["prepare", f"{tmp_path}/m.yaml", "--out", f"{tmp_path}/out"])
+    assert ended.exit_code == 0, ended.output
+    assert read_json(tmp_path / "out" / "report.json")["unmeasured"] == {"pass_rate": 10}
+    assert "its file knows nothing of 10 of the 40 rows" in " ".join(ended.output.split())
+
+
 def test_bad_pictures_are_reported_with_their_row(rows, tmp_path):
     shutil.copytree(rows / "puzzlevqa", tmp_path / "raw")
     pictures = sorted((tmp_path / "raw").rglob("*.png"))
@@ -294,8 +322,6 @@ def test_embedded_pictures_are_the_files_bytes(sources, tmp_path):
 
 
 def test_cold_start_rows_from_our_own_parquet(tmp_path, pair):
-    from dataclasses import replace
-
     good = [
         replace(pair(f"What is {n} + 1?", f"It is \\boxed{{{n + 1}}}"), id=f"x/f#{n}")
         for n in range(30)
@@ -333,6 +359,13 @@ def test_corpora_of_the_cold_start_and_a_table_of_ones_own_in_a_manifest(tmp_pat
     (pair,) = read(tmp_path / "out", "train", ColdStartSample)
     assert (pair.data_source, pair.id) == ("limo", "limo/rows.jsonl#0")
     manifest.write_text(
+        "{stage: cold_start, val_fraction: 0, filters: {}, sources: [{reader: columns, root: own, "
+        "name: mine, columns: {question: task, response: gold}}]}"
+    )
+    prepare(load_manifest(manifest), tmp_path / "out")
+    (pair,) = read(tmp_path / "out", "train", ColdStartSample)
+    assert (pair.response, pair.id) == ("4", "mine/rows.jsonl#0")
+    manifest.write_text(
         "{val_fraction: 0, filters: {}, sources: [{reader: columns, root: own, name: mine, "
         "columns: {question: task, answer: gold}}]}"
     )
@@ -362,6 +395,45 @@ def test_a_reader_of_the_other_stage_is_refused(sources, tmp_path):
         prepare(Manifest(sources, stage="cold_start"), tmp_path)
 
 
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|im_end|>"])
+@pytest.mark.parametrize("place", ["question", "choice", "prompt", "response"])
+def test_what_training_would_refuse_goes_at_curation(tmp_path, make, pair, tokenizer, token, place):
+    """A chat template's token, in every text that is tokenised; no filter needs to be named."""
+    text = f"What does {token} mean?"
+    if place == "choice":
+        choices = ["2", token]
+        prompt = question_prompt("1 + 1?", choices)
+        row = make(prompt=prompt, choices=choices, ground_truth="A")
+    else:
+        row = make(text) if place == "question" else pair()
+        row = {"prompt": pair(text), "response": pair(response=text)}.get(place, row)
+    stage = "rl" if isinstance(row, Sample) else "cold_start"
+    good = make("2 + 2?") if stage == "rl" else pair("2 + 2?")
+    rows = [replace(each, id=f"x/f#{n}") for n, each in enumerate((row, good))]
+    write_parquet(tmp_path / "rows.parquet", rows, type(row))
+    sources = [Source(parquet=tmp_path / "rows.parquet")]
+    manifest = Manifest(sources, stage=stage, val_fraction=0, filters={})
+    report = prepare(manifest, tmp_path / "out")
+    [(kind, entry)] = report["sources"]["rows"]["reasons"].items()
+    assert (kind, entry["step"], entry["count"]) == (
+        "control token in the text",
+        "control_tokens",
+        1,
+    )
+    assert ControlTokens(tokenizer).problems(row.texts()) == [entry["examples"][0]["reason"]]
+
+
+def test_every_special_token_of_the_model_has_the_shape_that_curation_looks_for(tokenizer):
+    assert set(SPECIAL_TOKENS) <= set(ControlTokens(tokenizer).tokens)
+    for token in ControlTokens(tokenizer).tokens:
+        assert ControlTokens().problems([f"a{token}b"]) == [f"control token in the text: {token}"]
+
+
+def test_absolute_values_and_tags_are_no_control_tokens():
+    good = ["0 <|x|> 1", "a<|b + c|>d", "<|psi|phi|>", "<tool_call>", "x <|> y", "<image>"]
+    assert ControlTokens().problems(good) == []
+
+
 def test_a_step_that_a_row_breaks_costs_that_row(tmp_path, monkeypatch):
     from ovr_plugin.data.curation import filters
 
@@ -387,6 +459,106 @@ def test_broken_rows_in_the_middle_of_a_file_lose_nothing_else(tmp_path, small_c
     bad = list(read_jsonl(tmp_path / "out" / "bad_rows.jsonl"))
     assert [(line["row"]) for line in bad] == [7, 15, 20]
     assert report["sources"]["orz"]["good"] == 28
+
+
+def cut(path, share=0.5):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+
+
+def test_a_file_that_breaks_off_stops_the_run_and_loses_nothing_else(
+    tmp_path, monkeypatch, small_chunks
+):
+    """The rest of the source and the other sources are done; mended, only what was lost is."""
+    root = write_orz(tmp_path / "raw", sums(35), name="a")
+    write_orz(tmp_path / "raw", sums(35, start=100), name="b")
+    other = write_orz(tmp_path / "other", sums(25, start=200))
+    manifest = Manifest([Source("orz", root), Source("orz", other, name="other")])
+    prepare(manifest, tmp_path / "whole")
+    file = root / "data" / "orz_math_a.json"
+    whole = file.read_bytes()
+    cut(file, 0.6)
+    with pytest.raises(Stopped) as stopped:
+        prepare(manifest, tmp_path / "out")
+    message = str(stopped.value)
+    n_read = int(message.partition("row ")[2].partition(":")[0])
+    assert 15 < n_read < 25
+    for said in (f"orz: {file}, row {n_read}: not valid JSON: ", "character ", "mend the source"):
+        assert said in message
+    assert f"{n_read + 35 + 25} rows, is done" in message
+    assert not (tmp_path / "out" / "train.parquet").exists()
+    with monkeypatch.context() as patch:
+        counted = Counted(patch)
+        with pytest.raises(Stopped, match=r"orz_math_a\.json, row"):
+            prepare(manifest, tmp_path / "out")  # the same again, without any work
+        assert counted.n_done == 0
+    file.write_bytes(whole)
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 7  # none of the other source
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_can_be_read_of_a_broken_file_is_kept_on_request(tmp_path, monkeypatch, small_chunks):
+    root = write_orz(tmp_path / "raw", sums(35), name="a")
+    write_orz(tmp_path / "raw", sums(35, start=100), name="b")
+    cut(root / "data" / "orz_math_a.json")
+    sources = [Source("orz", root)]
+    with pytest.raises(Stopped, match="broken_files: keep"):
+        prepare(Manifest(sources), tmp_path / "out")
+    counted = Counted(monkeypatch)
+    report = prepare(Manifest([replace(sources[0], broken_files="keep")]), tmp_path / "out")
+    assert counted.n_done == 0  # all that was done is used
+    orz = report["sources"]["orz"]
+    assert (orz["broken_files"], orz["bad"], orz["read"]) == (1, 1, orz["good"] + 1)
+    assert 35 + 10 < orz["good"] < 70
+    with pytest.raises(ValueError, match="broken_files: must be stop or keep, not 'x'"):
+        prepare(Manifest([replace(sources[0], broken_files="x")]), tmp_path / "out")
+
+
+def test_a_file_that_could_not_be_read_for_a_while(tmp_path, monkeypatch, small_chunks):
+    """A disk that comes back leaves no change in the file: its rows must not be left out."""
+    root = tmp_path / "raw"
+    root.mkdir()
+    write_jsonl(
+        root / "a.jsonl", [{"problem": f"{n} + {n} + 1?", "answer": 2 * n + 1} for n in range(40)]
+    )
+    names = {"question": "problem", "answer": "answer"}
+    manifest = Manifest([Source("columns", root, columns=names)], filters={})
+    prepare(manifest, tmp_path / "whole")
+    real = _tables.json.loads
+
+    def fails(line):
+        if b"33 + 33" in line:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_tables.json, "loads", fails)
+        with pytest.raises(
+            Stopped, match=r"a\.jsonl, row 3[34]: cannot be read to its end: .*Input"
+        ):
+            prepare(manifest, tmp_path / "out")
+    counted = Counted(monkeypatch)
+    prepare(manifest, tmp_path / "out")
+    assert counted.n_done == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_source_without_a_row_is_no_source(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "orz_math_x.jsonl").touch()
+    sources = [Source("orz", tmp_path / "empty"), Source(logic=["maze"], n=5)]
+    with pytest.raises(Stopped, match=r"orz: there is not one row in .*empty"):
+        prepare(Manifest(sources), tmp_path / "out")
+
+
+def test_many_broken_files_are_counted(tmp_path):
+    for name in range(13):
+        cut(write_orz(tmp_path / "raw", sums(9), name) / "data" / f"orz_math_{name}.json")
+    with pytest.raises(Stopped, match=r"orz: \.\.\. and 3 files more") as stopped:
+        prepare(Manifest([Source("orz", tmp_path / "raw")]), tmp_path / "out")
+    assert str(stopped.value).count("not valid JSON") == 10
 
 
 class Counted:
@@ -484,6 +656,22 @@ def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
     assert all("What is 70" in text for text in texts)
 
 
+def test_an_evaluation_set_that_grew_meanwhile_holds_for_what_was_done(
+    tmp_path, monkeypatch, small_chunks
+):
+    root = write_orz(tmp_path / "raw", sums(40))
+    filters = {"contamination": {"against": [{"files": ["set.jsonl"], "question": "q"}]}}
+    manifest = Manifest([Source("orz", root)], filters=filters, folder=tmp_path)
+    write_jsonl(tmp_path / "set.jsonl", [{"q": "Is it?"}])
+    with monkeypatch.context() as patch:
+        Counted(patch, at=3, error=KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            prepare(manifest, tmp_path / "out")
+    write_jsonl(tmp_path / "set.jsonl", [{"q": "Is it?"}, {"q": sums(1)[0][0]}])
+    report = prepare(manifest, tmp_path / "out")
+    assert report["sources"]["orz"]["bad"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -491,7 +679,10 @@ def test_a_changed_corpus_or_filter_is_not_mixed_with_what_was_done(
         ({"sources": [Source("orz", "a"), Source("orz", "b")]}, "given twice: orz"),
         ({"sources": [Source("nothing", "a")]}, "no 'nothing'"),
         ({"sources": [Source("orz", "a", limit=0)]}, "limit: must be at least 1, not 0"),
-        ({"sources": [Source("orz", "a", weight=0)]}, "weight: must be positive and finite, not 0"),
+        (
+            {"sources": [Source("orz", "a", weight=0)]},
+            "weight: must be positive and at most 1000, not 0",
+        ),
         ({"sources": [Source("orz")]}, "root: is missing"),
         ({"sources": [Source()]}, "exactly one of reader, parquet and logic"),
         ({"sources": [Source("orz", "a")], "val_fraction": 1.0}, "val_fraction: must be 0 or"),
@@ -505,6 +696,26 @@ def test_bad_arguments(tmp_path, arguments, message):
         prepare(Manifest(**arguments), tmp_path)
 
 
+def test_two_runs_in_one_folder(tmp_path, monkeypatch):
+    """The second is told, and harms nothing; a lock that a dead process left holds nobody up."""
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(30)))])
+    told = []
+
+    def second(_):
+        with pytest.raises(Stopped, match=r"another run is at work in .*out: wait"):
+            prepare(Manifest([Source(logic=["maze"], n=9)]), tmp_path / "out")
+        told.append(True)
+
+    prepare(manifest, tmp_path / "out", on_progress=second)
+    assert told
+    prepare(manifest, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    (tmp_path / "next" / "work").mkdir(parents=True)
+    (tmp_path / "next" / "work" / "lock").touch()
+    prepare(manifest, tmp_path / "next")
+    assert contents(tmp_path / "next") == contents(tmp_path / "whole")
+
+
 def test_too_few_rows_for_two_files_still_gives_the_report(tmp_path):
     root = write_orz(tmp_path / "raw", [("What is 1 + 1?", "2"), ("Empty?", " ")])
     with pytest.raises(ValueError, match=r"no good row for val: see .*report\.json"):
@@ -513,3 +724,72 @@ def test_too_few_rows_for_two_files_still_gives_the_report(tmp_path):
         "no reference answer"
         in read_json(tmp_path / "out" / "report.json")["sources"]["orz"]["reasons"]
     )
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from ovr_plugin.data.executors import run_tasks
+
+def work(folder, task):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    run_tasks(work, sys.argv[1], iter(range(9)), n_workers=2)
+"""
+
+
+@pytest.mark.process
+def test_workers_end_with_a_run_that_is_killed(tmp_path):
+    """By the kernel, say, for want of memory; nothing then asks them to stop."""
+    (tmp_path / "killed.py").write_text(KILLED)
+    (tmp_path / "pids").mkdir()
+    command = [sys.executable, tmp_path / "killed.py", tmp_path / "pids"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as run:
+        wait_until(lambda: len(list((tmp_path / "pids").iterdir())) == 2, 60)
+        run.kill()
+    pids = [path.name for path in (tmp_path / "pids").iterdir()]
+    try:
+        wait_until(lambda: not any(is_alive(pid) for pid in pids), 20)
+    finally:
+        for pid in filter(is_alive, pids):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+def kills_itself_once(mark, task):
+    if task == 5 and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.process
+def test_a_worker_that_is_killed_stops_the_run_with_a_word(tmp_path, monkeypatch, small_chunks):
+    with pytest.raises(WorkerKilled, match="a worker process was killed"):
+        run_tasks(kills_itself_once, tmp_path / "mark", iter(range(9)), n_workers=2)
+    manifest = Manifest([Source("orz", write_orz(tmp_path / "raw", sums(30)))])
+
+    def killed(*_, **__):
+        raise WorkerKilled("a worker process was killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source_chunks, "run_tasks", killed)
+        with pytest.raises(Stopped, match="in orz, row 0: a worker process was killed") as stopped:
+            prepare(manifest, tmp_path / "out")
+    assert "with fewer --workers" in str(stopped.value)
+    prepare(manifest, tmp_path / "out")
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, timeout_s):
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

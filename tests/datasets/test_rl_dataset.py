@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from ovr_plugin.data.files import read_json
-from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.rl_dataset import OVRDataset
+from ovr_plugin.data.images import ImageRef, ImageTokens, PixelLimits
+from ovr_plugin.data.rl_dataset import OVRDataset, load_images
 from ovr_plugin.data.toy import toy_rows
 
 PATCH_SIZE = 14
@@ -142,6 +142,26 @@ def test_picture_tokens_are_the_processors(make, png, parquet, dataset, builder,
     assert count(sample.prompt, sample.images, n_tokens - 1, limits) == n_tokens
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"max_pixels": 28 * 28 * 10},  # alone, it is nothing to the processor
+        {"min_pixels": 28 * 28 * 60},
+        {"min_pixels": 28 * 28 * 12, "max_pixels": 28 * 28 * 20},
+        {"size": {"shortest_edge": 28 * 28 * 12, "longest_edge": 28 * 28 * 20}},
+    ],
+)
+@pytest.mark.parametrize("size", [(20, 20), (400, 300), (2000, 28)])
+def test_picture_tokens_follow_the_processors_keywords(png, processor, given, size):
+    tokens = ImageTokens(processor.image_processor, given)
+    image = png(*size)
+    content = [{"type": "image", "image": image.path}]
+    opened = load_images([{"role": "user", "content": content}], PATCH_SIZE)
+    (grid,) = processor.image_processor(opened, return_tensors="pt", **given)["image_grid_thw"]
+    assert tokens.count(image, PixelLimits()) == int(grid.prod()) // 4
+    assert tokens.upper_bound(PixelLimits()) >= int(grid.prod()) // 4
+
+
 @pytest.mark.parametrize("size", THIN)
 def test_picture_that_max_pixels_shrinks_to_nothing(make, png, parquet, dataset, size):
     file = parquet(make(), make("<image>?", images=[png(*size)]))
@@ -266,7 +286,7 @@ REASONS = [
     (2, "unreadable image: "),
     (3, "prompt too long: "),
     (4, "prompt too long: 2"),
-    (5, "special token in the text: <|image_pad|>"),
+    (5, "control token in the text: <|image_pad|>"),
     (6, "no reference answer"),
 ]
 

@@ -66,6 +66,10 @@ def test_good_rows_have_no_problems(make, png):
         ({"images": [ImageRef()]}, "image with neither path nor bytes"),
         ({"images": [ImageRef(path="/no/such.png")]}, "missing image file: /no/such.png"),
         (
+            {"images": [ImageRef(path="/9j/" + "A" * 99_999)]},  # base64 of a JPEG
+            "missing image file: /9j/" + "A" * 196,
+        ),
+        (
             {"images": [ImageRef(path="a.png")]},
             "relative image path: a.png; it must be absolute",
         ),
@@ -128,6 +132,11 @@ def test_size_is_height_and_width(png):
         ([USER], "", "empty text: response"),
         ([USER], None, "not a string: response is NoneType"),
         ([], "fine", "the prompt is empty"),
+        (
+            [{"role": "user", "content": "In <image>, find x."}],
+            "fine",
+            "placeholders and images differ: 1 <image>, 0 images",
+        ),
     ],
 )
 def test_cold_start_problem_is_named(prompt, response, reason):

@@ -143,7 +143,7 @@ def test_bad_rows_stop_the_start_of_a_run(faulty, dataset):
     message = str(raised.value)
     assert f"{faulty}, row 1: row too long: " in message
     assert "tokens, max_length is 200" in message
-    assert f"{faulty}, row 2: special token in the text: <|im_end|>" in message
+    assert f"{faulty}, row 2: control token in the text: <|im_end|>" in message
     assert f"{faulty}, row 3: empty text: message 0" in message
 
 

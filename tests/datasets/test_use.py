@@ -74,6 +74,10 @@ REFUSED = {
     "cut JPEG": (encoded(noise((400, 300)), "JPEG")[:4000], "unreadable image: (bytes): "),
     "cut PNG": (encoded(noise())[:4000], "unreadable image: (bytes): "),
     "no picture": (b"<html>not found</html>", "unreadable image: (bytes): "),
+    "EPS, for which Pillow starts Ghostscript": (
+        encoded(noise(), "EPS"),
+        "unreadable image: (bytes): cannot identify image file",
+    ),
     "nothing": (b"", "unreadable image: (bytes): no bytes"),
     "animated": (animated(), "animated image: 2 frames"),
     "16 bits": (sixteen_bits(), "16-bit image: "),
@@ -89,6 +93,9 @@ TAKEN = {
     "LA": encoded(noise(mode="LA")),
     "CMYK": encoded(noise(mode="CMYK"), "JPEG"),
     "WebP": encoded(noise(), "WEBP"),
+    "TIFF": encoded(noise(), "TIFF"),
+    "JPEG 2000": encoded(noise(), "JPEG2000"),
+    "AVIF": encoded(noise(), "AVIF"),
     "BMP": encoded(noise(), "BMP"),
     "one frame of GIF": encoded(noise(mode="P"), "GIF"),
 }

@@ -68,7 +68,7 @@ def test_a_good_answer_is_asked_for_once_with_all_that_was_set(monkeypatch):
     "deed",
     [
         pytest.param((500, b"oops"), id="500"),
-        pytest.param((503, b""), id="503"),
+        pytest.param((504, b""), id="504"),
         pytest.param((429, {"error": "slow down"}), id="429"),
         pytest.param((408, b""), id="408"),
         pytest.param((200, b"<html>busy</html>"), id="html"),
@@ -81,8 +81,6 @@ def test_a_good_answer_is_asked_for_once_with_all_that_was_set(monkeypatch):
         pytest.param((200, {"choices": [{"message": {"content": 5}}]}), id="a-number"),
         pytest.param((200, {"error": {"message": "engine died"}}), id="an-error-as-200"),
         pytest.param((200, b"[" * 100_000), id="a-deep-json"),
-        pytest.param("hang", id="hang"),
-        pytest.param("drip", id="drip"),
         pytest.param("break_off", id="broken-off"),
     ],
 )
@@ -94,7 +92,7 @@ def test_what_may_pass_is_tried_again_and_then_given_up(deed, n_bad):
         return getattr(server, deed) if isinstance(deed, str) else deed
 
     with fake_server(behave) as server:
-        found, endpoint = ask(server.url, timeout_s=0.3 if isinstance(deed, str) else 5)
+        found, endpoint = ask(server.url)
     assert endpoint.usage.n_retries == 2
     assert len(server.bodies) == 3
     if n_bad == 2:
@@ -104,19 +102,122 @@ def test_what_may_pass_is_tried_again_and_then_given_up(deed, n_bad):
         assert str(found).endswith("(3 tries)")
 
 
-def test_a_server_that_does_not_even_list_its_models():
-    with fake_server([GOOD]) as server:
-        url = server.url
-    with pytest.raises(EndpointDown, match=r"does not say what it serves: no connection"):
-        ask(url)
+@pytest.mark.parametrize("deed", ["hang", "drip"])
+@pytest.mark.parametrize("n_bad", [1, 2])
+def test_a_hang_is_tried_again_once_as_it_lasts_long(deed, n_bad):
+    with fake_server(lambda _, n: GOOD if n >= n_bad else getattr(server, deed)) as server:
+        found, _ = ask(server.url, timeout_s=0.3, n_tries=8)
+    assert len(server.bodies) == 2
+    if n_bad == 1:
+        assert found == [Completion("2", False, "stop")]
+    else:
+        assert str(found) == "timeout: no answer within 0.3 s (2 tries)"
 
 
-def test_no_server_at_all():
+@pytest.mark.parametrize("model", [None, "tiny"])
+def test_no_server_at_all_is_said_soon(model):
     with fake_server([GOOD]) as server:
         url = server.url
-    found, _ = ask(url, model="tiny")
-    assert isinstance(found, RequestFailed)
-    assert str(found).startswith("no connection")
+    with pytest.raises(EndpointDown, match="nobody answers there; no connection: ConnectError"):
+        raise ask(url, model=model, n_tries=8)[0]
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_proxy_with_nobody_behind_it_is_no_server(status):
+    with fake_server([(status, b"Bad Gateway")]) as server:
+        found, _ = ask(server.url, model="tiny", n_tries=8)
+    assert isinstance(found, EndpointDown)
+    assert len(server.bodies) == 4
+
+
+def test_a_server_may_be_started_anew_under_a_run_and_costs_no_request_its_tries(monkeypatch):
+    monkeypatch.setattr("ovr_plugin.endpoint.client.MAX_ABSENT_PAUSE_S", 0.01)
+    with fake_server(lambda _, n: (503, b"loading") if 0 < n < 20 else GOOD) as server:
+
+        async def run():
+            async with Endpoint(server.url, n_tries=1, pause_s=0.001) as endpoint:
+                return [await _outcome(endpoint) for _ in range(3)]
+
+        assert asyncio.run(run()) == ["2", "2", "2"]
+    assert len(server.bodies) == 22
+
+
+def test_a_server_that_does_not_come_back_ends_the_run():
+    with fake_server([GOOD, (502, b"gone")]) as server:
+
+        async def run():
+            async with Endpoint(server.url, pause_s=0.01, patience_s=0.3) as endpoint:
+                await endpoint.sample(ASK)
+                started = time.monotonic()
+                with pytest.raises(EndpointDown, match=r"any more for 0.3 s; .*502: gone"):
+                    await endpoint.sample(ASK)
+                return time.monotonic() - started
+
+        assert 0.3 <= asyncio.run(run()) < 5
+
+
+def test_one_request_that_is_always_told_503_fails_alone():
+    def behave(body, _):
+        return (503, b"not this") if "bad" in str(body) else GOOD
+
+    with fake_server(behave) as server:
+
+        async def run():
+            async with Endpoint(server.url, n_tries=2, pause_s=0.01) as endpoint:
+                bad = asyncio.create_task(endpoint.sample([{"role": "user", "content": "bad"}]))
+                while not bad.done():
+                    assert await _outcome(endpoint) == "2"
+                with pytest.raises(RequestFailed, match="503: not this"):
+                    await bad
+
+        asyncio.run(asyncio.wait_for(run(), 20))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_what_concerned_all_requests_is_one_failure_once_others_were_answered(status):
+    """A gateway that is reloaded forgets its keys and models for a moment."""
+    with fake_server(lambda _, n: (status, b"who?") if n in (1, 3, 4) else GOOD) as server:
+
+        async def run():
+            async with Endpoint(server.url, n_tries=2, pause_s=0.01) as endpoint:
+                return [await _outcome(endpoint) for _ in range(4)]
+
+        assert asyncio.run(run()) == ["2", "2", None, "2"]
+
+
+def test_half_a_surrogate_pair_can_be_sent_and_comes_back_as_text_that_a_file_holds():
+    body = rb'{"choices": [{"message": {"content": "a\ud83d b"}}]}'
+    with fake_server([(200, body)]) as server:
+        found, _ = ask(server.url, sampling=Sampling(extra={"user": "\ud83d"}))
+    assert found[0].text == "a\ufffd b"
+
+
+@pytest.mark.parametrize("n_tokens", [True, -4, 10**300, "5", 1.5])
+def test_a_count_of_tokens_that_is_none(n_tokens):
+    with fake_server([(200, {**completion("2"), "usage": {"completion_tokens": n_tokens}})]) as s:
+        [found], endpoint = ask(s.url)
+    assert found.n_tokens is None
+    assert endpoint.usage.completion_tokens == 0
+
+
+def test_an_answer_without_end_is_rubbish(monkeypatch):
+    monkeypatch.setattr("ovr_plugin.endpoint.client.MAX_BODY_BYTES", 1 << 20)
+    with fake_server([(200, completion("x" * (2 << 20)))]) as server:
+        found, _ = ask(server.url)
+    assert "rubbish: an answer of over 1 MiB" in str(found)
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "a\nb"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_printed(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ValueError, match="the key in OPENAI_API_KEY") as told:
+        Endpoint("http://h/v1")
+    assert key not in str(told.value)
+
+
+def test_a_url_that_is_none():
+    with pytest.raises(ValueError, match="the endpoint is"):
+        ask("http://[::1/v1", model="tiny")
 
 
 @pytest.mark.parametrize(
@@ -271,6 +372,7 @@ def test_which_model_must_be_clear(models):
         ({"timeout_s": -1.0}, "timeout_s must be positive"),
         ({"n_tries": 0}, "n_tries must be positive"),
         ({"n_failures_down": 0}, "n_failures_down must be positive"),
+        ({"patience_s": -1.0}, "patience_s must not be negative"),
     ],
 )
 def test_wrong_settings(settings, message):

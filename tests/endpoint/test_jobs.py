@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 
 import pytest
 
@@ -42,6 +43,20 @@ def test_every_row_once(tmp_path):
     lines = {int(line["id"]): line["square"] for line in read_results(tmp_path / "out.jsonl")}
     assert lines == {n: n**2 for n in range(50)}
     assert read_settings(tmp_path / "out.jsonl") == {"n": 1}
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    """The second would ask everything again, and every row would count twice."""
+    out = tmp_path / "out.jsonl"
+
+    async def meets_another(row):
+        with pytest.raises(BlockingIOError, match="another run is writing it"):
+            await run_jobs(range(5), square, out, row_id=str, concurrency=1)
+        return await square(row)
+
+    assert run(range(5), meets_another, out) == (0, 5, 0)
+    assert ids(out) == [*range(5)]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
 
 def test_an_endpoint_that_dies_loses_nothing_and_the_rest_is_done_later(tmp_path):
@@ -116,11 +131,15 @@ def test_a_broken_line_in_the_middle_is_asked_again(tmp_path, broken):
         asked.append(row)
         return await square(row)
 
+    with pytest.warns(UserWarning, match="1 lines are no results"):
+        assert len(ids(out)) == 7
     with pytest.warns(UserWarning, match=r"out.jsonl: 1 lines are no results.* asked again"):
         assert run(range(8), recorded, out) == (7, 1, 0)
     assert asked == [3]
-    with pytest.warns(UserWarning, match="1 lines are no results"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # told once
         assert ids(out) == list(range(8))
+    assert (tmp_path / "out.jsonl.broken").read_bytes() == broken + b"\n"
 
 
 def test_rows_are_drawn_as_they_are_needed(tmp_path):

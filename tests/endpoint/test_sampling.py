@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 from ovr_plugin.cli import app
 from ovr_plugin.data.curation.filters import PassRate
 from ovr_plugin.data.curation.row import Row
-from ovr_plugin.data.files import read_parquet, write_parquet
+from ovr_plugin.data.files import read_jsonl, read_parquet, write_parquet
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.sample import ColdStartSample, Sample
 from ovr_plugin.data.sampling import distilled_rows
+from ovr_plugin.endpoint.health import Health
 from ovr_plugin.endpoint.jobs import read_results
 
 
@@ -81,7 +82,7 @@ def test_pass_rates_are_measured_and_filter_the_rows(rows, tmp_path):
     assert base64.b64decode(url.partition(",")[2]) == (tmp_path / "a.png").read_bytes()
 
 
-def test_a_dead_endpoint_stops_and_the_same_command_goes_on(rows, tmp_path):
+def test_a_dead_endpoint_stops_and_the_same_command_goes_on(rows, tmp_path, monkeypatch):
     command = [
         "pass-rate",
         tmp_path / "rows.parquet",
@@ -92,10 +93,13 @@ def test_a_dead_endpoint_stops_and_the_same_command_goes_on(rows, tmp_path):
         "--concurrency",
         1,
     ]
-    with fake_server(lambda b, n: right_n_times(b, n) if n < 3 else (401, b"")) as server:
+    monkeypatch.setattr(
+        "ovr_plugin.endpoint.client.Health", lambda url, n, _: Health(url, n, patience_s=0.0)
+    )
+    with fake_server(lambda b, n: right_n_times(b, n) if n < 3 else (502, b"gone")) as server:
         done = run(*command, "--url", server.url)
     assert done.exit_code == 1
-    assert "the key is not accepted" in done.output
+    assert "nobody was there any more" in done.output
     with fake_server(right_n_times) as server:
         done = run(*command, "--url", server.url)
     assert "3 rows answered now, 3 before" in done.output
@@ -115,15 +119,32 @@ def test_only_accepted_responses_become_rows_unless_labelled(rows, tmp_path):
     with fake_server(teacher) as server:
         done = run(*command, "--url", server.url)
         assert done.exit_code == 0, done.output
-        assert "1 failed" in done.output
+        assert "2 failed" in done.output
         accepted = list(read_parquet(tmp_path / "d.parquet", ColdStartSample))
         done = run(*command, "--url", server.url, "--keep-wrong")
-    assert [row.id for row in accepted] == ["s/f#0:0", "s/f#1:0", "s/f#5:0"]
+    assert [row.id for row in accepted] == ["s/f#0:0", "s/f#1:0"]
+    assert 5 not in map(number_of, server.bodies)
+    why = {line["id"]: line["reason"] for line in read_jsonl(tmp_path / "d.jsonl.failed.jsonl")}
+    assert why["s/f#5"] == "not asked: it has pictures, and the cold start is text only"
     assert accepted[1].response == "<think>\nHm.\n</think>\n\nSo \\boxed{1}"
     assert accepted[1].prompt == rows[1].prompt
     labelled = [row.id for row in distilled_rows(tmp_path / "d.jsonl", accepted_only=False)]
     assert "s/f#4:0:wrong" in labelled
     assert "s/f#3:0:truncated" in labelled
+
+
+@pytest.mark.parametrize("out", ["rows.jsonl", "d.parquet", "./rows.parquet"])
+def test_distilled_rows_are_not_written_over_the_questions_or_the_responses(
+    rows, tmp_path, monkeypatch, out
+):
+    before = (tmp_path / "rows.parquet").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    with fake_server(right_n_times) as server:
+        done = run("distill", tmp_path / "rows.parquet", "--out", out, "--url", server.url)
+    assert done.exit_code == 2
+    assert "would be written over" in done.output
+    assert not server.bodies
+    assert (tmp_path / "rows.parquet").read_bytes() == before
 
 
 def test_a_file_of_another_model_is_refused(rows, tmp_path):

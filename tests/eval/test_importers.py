@@ -317,6 +317,40 @@ def test_a_response_that_is_a_list_of_texts_is_its_samples(tmp_path):
     assert "the response is a list" in error.error
 
 
+@pytest.mark.parametrize(
+    ("field", "facts", "labels"),
+    [
+        ("mine", {"mine": [True, False]}, [True, False]),
+        ("judge.ok", {"judge": {"ok": [0, 1]}}, [False, True]),
+        ("judge.ok", {"judge": {"ok": 1}}, [None, None]),  # one for all is no label of any
+        ("judge.ok", {"judge": {"ok": [1, 1, 1]}}, [None, None]),
+        ("a.b", {"a.b": ["yes", "no"], "a": {"b": [0, 0]}}, [True, False]),
+    ],
+)
+def test_a_label_may_lie_within_another_field_and_be_one_for_each_response(
+    tmp_path, field, facts, labels
+):
+    row = {"response": ["\\boxed{12}", "\\boxed{1}"], "reference": "12", **facts}
+    file = write_lines(tmp_path / "a.jsonl", row)
+    found = list(regrade(Regrade(file, label_field=field)))
+    assert [verdict.label for verdict in found] == labels
+    assert [verdict.label_error for verdict in found] == ["", ""]
+
+
+def test_a_label_within_another_field_of_a_kit_s_sample(tmp_path):
+    file = write_lines(tmp_path / LMMS, {**OLD, "judge": {"ok": False}, "acc": 1.0})
+    (found,) = regrade(Regrade(file, label_field="judge.ok"))
+    assert (found.score, found.label) == (1, False)
+    (found,) = regrade(Regrade(file, label_field="judge.nope"))
+    assert "no field judge.nope" in found.label_error
+
+
+@pytest.mark.parametrize("resps", [[None], [[None]], None])
+def test_a_response_that_lmms_eval_never_got_is_missing(tmp_path, resps):
+    (found,) = graded(write_lines(tmp_path / LMMS, {**OLD, "resps": resps}))
+    assert (found.error, found.outcome) == ("the response is missing", "")
+
+
 def test_a_record_of_no_kit_stays_as_it_is():
     record = {"response": "x", "reference": "y"}
     assert imported(record, Path("a.jsonl"))[0] is record

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from ovr_plugin.cli import app
 from ovr_plugin.data.files import write_parquet
 from ovr_plugin.data.sample import BadRow, Sample
 from ovr_plugin.data.toy import toy_rows
 from ovr_plugin.eval.benchmarks import get_benchmarks
+from ovr_plugin.eval.grading import Graded
 from ovr_plugin.eval.own_rows import own_rows
+from ovr_plugin.eval.paper_table import markdown
+from ovr_plugin.eval.results import result
 from ovr_plugin.eval.scoring import Item, Scored
+from ovr_plugin.reward import grade
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "endpoint"))
+from fake_server import completion, fake_server
 
 
 @pytest.fixture
@@ -48,6 +59,25 @@ def test_its_table_has_a_line_for_each_modality_there_is(file):
         "accuracy, text",
     ]
     assert [paper.metric for paper in own_rows(file(text)).paper] == ["accuracy", "accuracy, text"]
+
+
+def test_a_name_with_a_bar_keeps_the_page_s_columns(file):
+    path = file([replace(row, data_source="a|b") for row in toy_rows(2)], "my|set.parquet")
+    benchmark = own_rows(path)
+    items = list(benchmark.items())
+    made = result(benchmark, [Graded(item, 0, grade("", "1"), 1, 1.0) for item in items], items, 1)
+    page = markdown([made | {"throughput": {}}], "")
+    assert r"| my\|set | accuracy, a\|b | 0.0 |" in page
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(file, tmp_path):
+    path = file([replace(row, data_source="a[/b]") for row in toy_rows(2)], "v[/red].parquet")
+    with fake_server([(200, completion("no"))]) as server:
+        options = ["--url", server.url, "--model", "m[/c]", "--out", str(tmp_path / "o[/d]")]
+        ran = CliRunner().invoke(app, ["eval", str(path), *options], env={"COLUMNS": "200"})
+    assert ran.exit_code == 0, ran.output
+    for name in ("accuracy, a[/b]", "model m[/c]", "o[/d]/table.md"):
+        assert name in ran.output
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):

@@ -170,5 +170,46 @@ def test_a_file_without_rows_or_with_none_that_can_be_read_is_told(tmp_path):
     assert "--response-field" in other.output
 
 
+@pytest.mark.parametrize("option", ["--out", "--disagreements"])
+def test_responses_are_not_overwritten_by_their_verdicts(tmp_path, option):
+    file = write_lines(tmp_path / "a.jsonl", rows_of(3))
+    before = file.read_bytes()
+    same = tmp_path / ".." / tmp_path.name / "a.jsonl"
+    ran = CliRunner().invoke(app, ["score", str(file), option, str(same)])
+    assert (ran.exit_code, file.read_bytes()) == (1, before)
+    assert "a.jsonl is a file of responses" in " ".join(ran.output.split())
+
+
+def test_half_a_surrogate_pair_costs_no_verdict(tmp_path):
+    rows = [{**rows_of(1)[0], "response": "\\boxed{\ud800}"}, *rows_of(2)]
+    file = write_lines(tmp_path / "a.jsonl", rows)
+    ran = CliRunner().invoke(app, ["score", str(file), "--out", str(tmp_path / "out.jsonl")])
+    assert ran.exit_code == 0, ran.output
+    answers = [verdict["answer"] for verdict in read_jsonl(tmp_path / "out.jsonl")]
+    assert answers == ["\ud800", "1", "1"]
+
+
+def test_verdicts_that_cannot_be_written_are_told_before_anything_is_graded(tmp_path):
+    file = write_lines(tmp_path / "a.jsonl", rows_of(2))
+    ran = CliRunner().invoke(app, ["score", str(file), "--out", str(file / "out.jsonl")])
+    assert ran.exit_code == 1
+    assert "Not graded: " in ran.output
+
+
+def test_a_source_that_looks_like_markup_is_shown_as_it_is(tmp_path):
+    rows = [{**rows_of(1)[0], "data_source": source} for source in ("a[/b]", "[red]")]
+    ran = CliRunner().invoke(app, ["score", str(write_lines(tmp_path / "a.jsonl", rows))])
+    assert ran.exit_code == 0, ran.output
+    assert "a[/b]" in ran.output
+    assert "[red]" in ran.output
+
+
+def test_verdicts_and_disagreements_are_two_files(tmp_path):
+    file, out = write_lines(tmp_path / "a.jsonl", rows_of(3)), str(tmp_path / "b.jsonl")
+    ran = CliRunner().invoke(app, ["score", str(file), "--out", out, "--disagreements", out])
+    assert ran.exit_code == 1
+    assert "give two files" in " ".join(ran.output.split())
+
+
 def test_an_empty_summary_has_no_accuracy():
     assert Summary().accuracy() != Summary().accuracy()

@@ -127,18 +127,68 @@ def test_failures_cost_the_samples_they_hit_and_are_named_and_asked_again(data, 
     assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == 0
 
 
-def test_a_dead_endpoint_stops_the_run_and_loses_nothing(data, tmp_path):
+def test_a_sample_that_stands_twice_counts_once_and_half_a_line_not_at_all(data, tmp_path):
+    """As after two runs at once, or of a file that was put together by hand."""
+    file = tmp_path / "out/math500/responses.jsonl"
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "out")
+        head, *lines = file.read_text().splitlines()
+        half = json.dumps({"id": json.loads(lines[0])["id"]})
+        file.write_text("\n".join([head, half, *lines[1:], *lines[1:]]) + "\n")
+        ran = evaluate(server, data, tmp_path / "out", "--grade-only")
+        assert ran.exit_code == 2, ran.output
+        assert "1 samples are missing" in ran.output
+        assert len(list(read_jsonl(file.with_name("graded.jsonl")))) == N_ITEMS - 1
+        server.bodies.clear()
+        assert evaluate(server, data, tmp_path / "out").exit_code == 0
+    assert len(server.bodies) == 1
+    assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == 0
+
+
+def test_an_endpoint_that_is_gone_ends_the_run_in_good_order_and_loses_nothing(data, tmp_path):
+    """Of two benchmarks the first is half done: its table is there, and how to go on is said."""
+    (data / "aime24").symlink_to(data / "math500")
+
     def behave(body, n_seen):
-        return right(body) if n_seen < 5 else (401, "who are you?")
+        return right(body) if n_seen < 5 else (502, "nobody here")
+
+    out, names = tmp_path / "out", ("math500", "aime24")
+    with fake_server(behave) as server:
+        ran = evaluate(server, data, out, "--concurrency", "1", "--patience", "0.5", names=names)
+    told = " ".join(ran.output.split())
+    assert ran.exit_code == 1
+    assert "nobody was there any more for 0.5 s" in told
+    assert "7 samples are missing: none failed, 7 were not asked" in told
+    assert "Start the server again and repeat the command" in told
+    found = read_json(out / "math500/result.json")
+    assert (found["n_missing"], found["throughput"]["responses"]) == (N_ITEMS - 5, 5)
+    assert "7 missing" in (out / "table.md").read_text()
+    with fake_server(right) as server:
+        assert evaluate(server, data, out, names=names).exit_code == 0
+    assert len(server.bodies) == 2 * N_ITEMS - 5
+    assert read_json(out / "math500/result.json")["throughput"]["responses"] == N_ITEMS
+
+
+def test_a_server_that_is_started_anew_under_the_run_costs_no_sample(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("ovr_plugin.endpoint.client.MAX_ABSENT_PAUSE_S", 0.05)
+
+    def behave(body, n_seen):
+        return (503, "loading") if 5 <= n_seen < 60 else right(body)
 
     with fake_server(behave) as server:
-        ran = evaluate(server, data, tmp_path / "out", "--concurrency", "1")
-    assert ran.exit_code == 1
-    assert "OPENAI_API_KEY" in ran.output
-    assert read_json(tmp_path / "out/math500/result.json")["n_missing"] == N_ITEMS - 5
-    with fake_server(right) as server:
-        assert evaluate(server, data, tmp_path / "out").exit_code == 0
-    assert len(server.bodies) == N_ITEMS - 5
+        ran = evaluate(server, data, tmp_path / "out", "--tries", "1", "--concurrency", "4")
+    assert ran.exit_code == 0, ran.output
+
+
+def test_silence_is_told_while_it_lasts_and_when_it_is_over(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("ovr_plugin.cli.stalls.FIRST_S", 0.2)
+    with fake_server(lambda body, n: server.hang if n < 12 else right(body)) as server:
+        ran = evaluate(server, data, tmp_path / "out", "--timeout", "1")
+    assert ran.exit_code == 0, ran.output
+    told = " ".join(ran.output.split())
+    silent = re.search(r"no answer for \d s to any of 12 requests; no try has failed so far", told)
+    assert silent, told
+    assert "answers again" in told
 
 
 def test_truncated_and_unanswered_are_told_apart(data, tmp_path):
@@ -207,6 +257,83 @@ def test_all_that_cannot_be_asked_is_named_before_anything_is_asked(data, tmp_pa
     assert "These can be asked: math500" in told
 
 
+def test_of_a_suite_those_are_asked_whose_rows_are_there(data, tmp_path):
+    with fake_server(right) as server:
+        ran = evaluate(server, data, tmp_path / "out", names=["text"])
+        assert len(server.bodies) == N_ITEMS
+        named = evaluate(server, data, tmp_path / "out2", names=["text", "aime24"])
+        nothing = evaluate(server, tmp_path, tmp_path / "out3", names=["text"])
+    told = " ".join(ran.output.split())
+    assert ran.exit_code == 2, told
+    assert "5 benchmarks were not asked, as they have no rows here: aime24: " in told
+    where = f"hf download --repo-type dataset TIGER-Lab/MMLU-Pro --local-dir {data}/mmlu_pro"
+    assert where in told
+    assert read_json(tmp_path / "out/math500/result.json")["avg@1"]["value"] == 100
+    assert [ran.exit_code for ran in (named, nothing)] == [1, 1]
+    assert "These can be asked: math500" in named.output
+    assert "math500: " in nothing.output
+
+
+def test_rows_that_went_away_are_told_when_their_responses_are_graded(data, tmp_path):
+    with fake_server(right) as server:
+        evaluate(server, data, tmp_path / "out")
+        (data / "math500/test.jsonl").unlink()
+        ran = evaluate(server, data, tmp_path / "out", "--grade-only")
+        of_suite = evaluate(server, data, tmp_path / "out", "--grade-only", names=["text"])
+    assert [ran.exit_code for ran in (ran, of_suite)] == [1, 1]
+    assert "Not graded: " in ran.output
+    assert "math500: " in of_suite.output
+    assert read_json(tmp_path / "out/results.json")[0]["avg@1"]["value"] == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("math-500", "math500"), ("MathVista", "mathvista"), ("aime2024", "aime24"), ("txt", "text")],
+)
+def test_a_name_that_is_nearly_one_is_told_what_was_meant(name, meant):
+    ran = CliRunner().invoke(app, ["benchmarks", name])
+    assert ran.exit_code == 1
+    assert f"no benchmark named {name} (perhaps {meant}" in " ".join(ran.output.split())
+
+
+def test_a_picture_that_is_not_there_leaves_its_group_incomplete(tmp_path):
+    """Of two pictures of MME one is missing: its pair is left out of accuracy+, and counted."""
+    from PIL import Image
+
+    folder = tmp_path / "data/mme/count"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (28, 28), "red").save(folder / "1.png")
+    for name in "12":
+        (folder / f"{name}.txt").write_text("Is it red?\tYes\nIs it blue?\tNo\n")
+    with fake_server([(200, completion(r"\boxed{yes}"))]) as server:
+        ran = evaluate(server, tmp_path / "data", tmp_path / "out", names=["mme"])
+    found = read_json(tmp_path / "out/mme/result.json")
+    assert (found["n_items"], found["n_missing"], found["n_incomplete_groups"]) == (2, 0, 1)
+    assert found["bad rows"]["n"] == 2
+    assert "the picture is not there" in found["bad rows"]["examples"][0]
+    assert "1 groups that are scored as one lack an answer or a row" in " ".join(ran.output.split())
+
+
+def test_a_variant_without_its_picture_takes_its_question_out_of_the_worst_case(tmp_path):
+    from PIL import Image
+
+    for variant, i in ((1, 0), (1, 1), (2, 0), (2, 1)):
+        folder = tmp_path / f"data/dynamath/sample_variant{variant}"
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        if (variant, i) != (2, 1):
+            Image.new("RGB", (28, 28), "red").save(folder / f"images/{i}.png")
+        rows = [
+            {"id": str(n), "question": f"{n}?", "ground_truth": "1", "image": f"images/{n}.png"}
+            for n in range(2)
+        ]
+        (folder / "rows.json").write_text(json.dumps(rows))
+    with fake_server([(200, completion(r"\boxed{1}"))]) as server:
+        evaluate(server, tmp_path / "data", tmp_path / "out", names=["dynamath"])
+    found = read_json(tmp_path / "out/dynamath/result.json")
+    assert (found["n_items"], found["n_incomplete_groups"]) == (3, 1)
+    assert found["metrics"]["worst case"]["low"] == pytest.approx(20.65, abs=0.01)  # Wilson, of one
+
+
 def test_nobody_there_is_said_soon(data, tmp_path, monkeypatch):
     with fake_server(right) as server:
         pass  # closed: nothing listens there any more
@@ -234,7 +361,7 @@ def test_mistakes_on_the_command_line_are_named(data, tmp_path):
         serves = evaluate(server, data, tmp_path / "out2", "--grade-only")
     assert "no benchmark named maths" in unknown.output
     assert "--extra is not a JSON object" in extra.output
-    assert "aime24: none of" in " ".join(missing.output.split())
+    assert "aime24: no such folder" in " ".join(missing.output.split())
     assert "no row is an item; of 1 bad rows the first is" in " ".join(bad.output.split())
     assert {ran.exit_code for ran in (unknown, missing, bad, serves)} == {1}
 
@@ -304,6 +431,20 @@ def _parquet(data: Path, file: Path) -> list[str]:
 
 
 def test_the_list_of_benchmarks():
-    listed = CliRunner().invoke(app, ["benchmarks"]).output
-    assert "dynamath" in listed
-    assert "mathvision_mini" in listed
+    from ovr_plugin.eval.benchmarks import all_benchmarks
+
+    listed = CliRunner().invoke(app, ["benchmarks"], env={"COLUMNS": "80"}).output
+    for name, benchmark in all_benchmarks().items():
+        [line] = [line for line in listed.splitlines() if line.split()[:1] == [name]]
+        assert line.split()[1] == str(benchmark.version)
+        assert all(source.hub in line for source in benchmark.sources[:1]), "not folded"
+
+
+def test_files_of_another_split_are_named(tmp_path):
+    folder = tmp_path / "mathverse/data"
+    folder.mkdir(parents=True)
+    row = {"problem_version": "Text Only", "question_type": "free-form", "answer": "1"}
+    (folder / "testmini_text_only.json").write_text(json.dumps([{**row, "question": "?"}]))
+    command = ["benchmarks", "mathverse", "--data", str(tmp_path), "--parquet", str(tmp_path / "x")]
+    told = " ".join(CliRunner().invoke(app, command).output.split())
+    assert "(data/testmini_text_only.json) hold none of the split or setting of MathVerse" in told

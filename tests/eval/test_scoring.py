@@ -211,6 +211,18 @@ def test_mathverse_versions():
     assert "mean of versions" not in scoring.metrics(answers[1:])
 
 
+def test_a_sum_of_scores_that_lacks_one_is_not_defined_and_said_to_be():
+    from ovr_plugin.eval.benchmarks.mathverse import VERSIONS
+
+    benchmark = all_benchmarks()["mathverse_all"]
+    items = [scored(1, version=version, problem="1").item for version in VERSIONS[:-1]]
+    graded = [Graded(item, 0, grade(r"\boxed{1}", "1"), 1, 0.1) for item in items]
+    found = result(benchmark, graded, items, 1)
+    assert found["avg@1"] is None
+    assert found["metrics"]["Text Lite"]["value"] == 100
+    assert "mean of versions is not defined without Vision Only" in " ".join(notes([found]))
+
+
 def test_mmmu_pro_is_the_mean_of_its_settings():
     scoring = all_benchmarks()["mmmu_pro"].scoring
     answers = [scored(1, setting="standard")] * 3 + [scored(0, setting="standard")]

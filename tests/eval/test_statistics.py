@@ -104,6 +104,14 @@ def test_all_wrong_and_all_right_leave_doubt(n, high):
     assert right.low == pytest.approx(100 - high, abs=0.01)
 
 
+def test_no_interval_is_better_than_one_of_no_width():
+    """Of one unit, or of units that are alike, every resample is the same."""
+    for run in ({"a": {"x": (1.0, 4.0)}}, {unit: {"x": (0.5, 1.0)} for unit in "abc"}):
+        found = bootstrap([run], {"twice": {"x": 2.0}})
+        assert (found["x"].low, found["x"].high) == (None, None)
+        assert (found["twice"].low, found["twice"].high) == (None, None)
+
+
 def test_a_sum_of_shares_that_are_all_or_nothing_leaves_doubt_too():
     run = {i: {"x": (1.0, 1.0), "y": (0.0, 1.0)} for i in range(10)}
     derived = {"mean": {"x": 0.5, "y": 0.5}, "total": {"x": 1.0, "y": 0.5}}

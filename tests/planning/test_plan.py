@@ -10,9 +10,16 @@ from typer.testing import CliRunner
 
 from ovr_plugin.cli import app
 from ovr_plugin.planning.batches import batch_problems, check_batches
-from ovr_plugin.planning.memory import GIB, kv_bytes_per_token, make_plan, resident_terms
+from ovr_plugin.planning.cold_start import plan_cold_start
+from ovr_plugin.planning.memory import (
+    GIB,
+    cache_bytes,
+    kv_bytes_per_token,
+    make_plan,
+    resident_terms,
+)
 from ovr_plugin.planning.models import model_sizes, n_elements, shard_elements
-from ovr_plugin.planning.recipe import compose_recipe
+from ovr_plugin.planning.recipe import compose_cold_start, compose_recipe
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +37,34 @@ def settings():
     [  # "Total parameters" of the safetensors index of Qwen's releases
         ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
         ("qwen2.5-vl-3b", 3_754_622_976),
+        ("qwen3-vl-2b", 2_127_532_032),
+        ("Qwen/Qwen3-VL-4B-Thinking", 4_437_815_808),
+        ("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696),
     ],
 )
 def test_sizes_are_those_of_the_published_models(name, n_parameters):
     found = model_sizes(name)
     assert n_elements(found.policy.values()) == n_parameters
-    head = found.vocabulary * found.hidden if "7" in name else 0  # the 3B's is tied
+    # The heads of the small ones are tied.
+    head = found.vocabulary * found.hidden if re.search("[78]b", name.lower()) else 0
     assert n_elements(found.critic.values()) == n_parameters - head + found.hidden
 
 
-def test_a_folder_gives_the_sizes_of_its_model(tiny_model_dir):
+@pytest.mark.parametrize("folder", ["tiny_model_dir", "tiny_qwen3_dir"])
+def test_a_folder_gives_the_sizes_of_its_model(request, folder):
     from transformers import AutoModelForImageTextToText
 
-    model = AutoModelForImageTextToText.from_pretrained(tiny_model_dir)
-    found = model_sizes(str(tiny_model_dir))
+    folder = request.getfixturevalue(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    found = model_sizes(str(folder))
     assert found.policy == {name: tuple(w.shape) for name, w in model.named_parameters()}
+
+
+def test_heads_of_qwen3_are_wider_than_its_hidden_states_divided_by_them():
+    four = model_sizes("qwen3-vl-4b")
+    assert (four.title, four.hidden, four.heads, four.head_dim) == ("Qwen3-VL", 2560, 32, 128)
+    assert kv_bytes_per_token(four) == 36 * 2 * 8 * 128 * 2
+    assert model_sizes("32b").title == "Qwen2.5-VL"
 
 
 def test_shards_are_whole_rows():
@@ -118,6 +138,19 @@ def test_what_does_not_fit_is_named_with_its_key(settings, sizes):
     assert any(problem.startswith("training the policy: ") for problem in small.problems)
 
 
+def test_more_gpus_than_heads_hold_copies_of_them(settings, sizes):
+    """7B has four heads of keys and values: eight GPUs need as much for a sequence as four."""
+
+    def room(n: int) -> int:
+        wide = replace(settings, tensor_parallel=n, kv_share=0.7)
+        free = cache_bytes(wide, sizes, 80 * 10**9)
+        longest = settings.prompt_length + 24576
+        return make_plan(wide, sizes, 80 * 10**9).stages[0].n_sequences * longest // (free // 2**20)
+
+    assert room(8) == pytest.approx(room(4), rel=0.03)
+    assert room(4) == pytest.approx(4 * room(1), rel=0.1)  # whole sequences
+
+
 def test_longer_responses_leave_room_for_fewer(settings, sizes):
     stages = make_plan(settings, sizes, 80 * 10**9).stages
     assert [stage.tokens for stage in stages] == [24576, 32768, 49152]
@@ -142,19 +175,51 @@ def test_the_command_prints_every_phase_and_tells_by_its_exit_code():
         (["plan", "ppo_9b"], "no recipe ppo_9b; there are ppo_3b, ppo_7b"),
         (["plan", "ppo_7b", "no.such.key=1"], "no.such.key"),
         (["plan", "ppo_7b", "no[/x]=1"], "no[/x]=1"),
-        (["plan", "sft_7b"], "sft_7b is no PPO recipe"),
+        (["plan", "sft_9b"], "no recipe sft_9b; there are ppo_3b, ppo_7b"),
+        (["plan", "sft_7b", "critic.ppo_mini_batch_size=1"], "critic"),
+        (["plan", "sft_7b", "engine.model_dtype=int8"], "engine.model_dtype=int8 is no type"),
         (["plan", "ppo_7b", "ovr.length_schedule=[]"], "ovr.length_schedule: it is empty"),
         (
             ["plan", "ppo_7b", "ovr.length_schedule=[[1,9],[301,99999]]"],
             "entry 2, [301, 99999], exceeds data.max_response_length=49152",
         ),
-        (["plan", "ppo_7b", "--model", "llama-8b"], "no known size of Qwen2.5-VL (3b, 7b, 32b)"),
+        (["plan", "ppo_7b", "trainer.nnodes=0"], "trainer.nnodes=0 must be 1 or more"),
+        (["plan", "ppo_7b", "trainer.nnodes=-2"], "trainer.nnodes=-2 must be 1 or more"),
+        (["plan", "ppo_7b", "data.train_batch_size=null"], "data.train_batch_size=null must be"),
+        (["plan", "ppo_7b", "critic.ppo_mini_batch_size=null"], "critic.ppo_mini_batch_size=null"),
+        (
+            ["plan", "ppo_7b", "critic.fsdp.ulysses_sequence_parallel_size=0"],
+            "critic.fsdp.ulysses_sequence_parallel_size=0 must be 1 or more",
+        ),
+        (["plan", "ppo_7b", "critic.fsdp.fsdp_size=0"], "critic.fsdp.fsdp_size=0 must be 1"),
+        (
+            ["plan", "ppo_7b", "actor_rollout_ref.rollout.gpu_memory_utilization=nan"],
+            "gpu_memory_utilization=nan is no share from 0 to 1",
+        ),
+        (["plan", "ppo_7b", "ovr.length_plateau={window: 0}"], "window=0 must be"),
+        (["plan", "ppo_7b", "--gpu-gb", "inf"], "Invalid value for '--gpu-gb'"),
+        (["plan", "sft_7b", "data.max_length=null"], "data.max_length=null must be 1 or more"),
+        (["plan", "sft_7b", "data.train_batch_size=0"], "data.train_batch_size=0 must be 1"),
+        (
+            ["plan", "sft_7b", "engine.strategy=megatron"],
+            "engine.strategy=megatron: a plan knows fsdp",
+        ),
+        (["plan", "ppo_7b", "--model", "llama-8b"], "no known size (Qwen2.5-VL: 3b, 7b, 32b; "),
+        (["plan", "ppo_7b", "--model", "qwen2.5-vl-8b"], "Qwen3-VL: 2b, 4b, 8b, 32b)"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(arguments, message):
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_lengths_that_name_other_settings_are_planned():
+    """As they are trained: veRL resolves them before anything reads them."""
+    named = compose_recipe("ppo_7b", ["ovr.length_schedule=[[1,${data.max_response_length}]]"])
+    assert named.stages == ((1, 49152),)
+    with pytest.raises(ValueError, match=r"no\.such\.key"):
+        compose_recipe("ppo_7b", ["ovr.length_schedule=[[1,${no.such.key}]]"])
 
 
 def test_the_model_of_the_command_line_is_the_one_planned():
@@ -248,3 +313,89 @@ def test_another_architecture_is_refused(tmp_path):
 
 def test_gib_is_binary():
     assert GIB == 1024**3
+
+
+def terms_of(plan) -> dict[str, int]:
+    return {term.name.removeprefix("cold start: "): term.n_bytes for term in plan.phases[-1].terms}
+
+
+def test_the_cold_start_has_moments_and_gradients_of_the_language_model_alone(sizes):
+    plan = plan_cold_start(compose_cold_start("sft_7b"), sizes, 80 * 10**9)
+    terms = terms_of(plan)
+    tower = [shape for name, shape in sizes.policy.items() if ".visual." in name]
+    frozen = 4 * shard_elements(tower, 8)
+    assert n_elements(tower) == 676_550_144  # of Qwen2.5-VL-7B's 8.29 billion
+    assert terms["weights"] - terms["gradients"] == frozen > 0
+    assert terms["Adam's moments"] == 2 * terms["gradients"]
+    # 28 layers keep their input of 65536 / 4 tokens of width 3584.
+    assert terms["activations kept"] == 28 * 16384 * 3584 * 2
+    assert not plan.problems
+    assert "a step of 640 is 320 packs for each of 2 groups" in plan.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gpu_gb", "problem"),
+    [
+        ([], 20, "cold start: .* GiB too much .*engine.offload_policy=true"),
+        (["data.max_token_len_per_gpu=8192"], 80, "8192 x 4 tokens is below a pack of 65536"),
+        (["trainer.nnodes=3"], 80, "640 does not divide among 6 groups of 4 GPUs"),
+        (["trainer.n_gpus_per_node=6"], 80, "sequence_parallel_size=4 does not divide 6 GPUs"),
+        (
+            ["engine.ulysses_sequence_parallel_size=8"],
+            80,
+            "=8 does not divide the model's 28",
+        ),
+        (["model.use_fused_kernels=false"], 40, "model.use_fused_kernels=true"),
+        (["engine.use_no_sync_for_gradient_accumulation=true"], 50, "_accumulation=false"),
+    ],
+)
+def test_a_cold_start_that_does_not_fit_says_what_to_change(sizes, overrides, gpu_gb, problem):
+    settings = compose_cold_start("sft_7b", overrides)
+    plan = plan_cold_start(settings, sizes, gpu_gb * 10**9)
+    assert re.search(problem, "\n".join(plan.problems))
+    assert not plan.notes
+
+
+def test_what_a_settings_keys_save_is_what_they_say(sizes):
+    """bfloat16 halves what is kept; FSDP2's offload policy keeps it off the GPU, FSDP1 has none."""
+    whole, half, none, ignored, unreduced = (
+        terms_of(plan_cold_start(compose_cold_start("sft_7b", keys), sizes, 80 * 10**9))
+        for keys in (
+            [],
+            ["engine.model_dtype=bf16"],
+            ["engine.offload_policy=true"],
+            ["engine.offload_policy=true", "engine.strategy=fsdp"],
+            ["engine.use_no_sync_for_gradient_accumulation=true"],
+        )
+    )
+    kept = ("weights", "Adam's moments", "gradients")
+    assert [2 * half[name] for name in kept] == [whole[name] for name in kept]
+    assert not none.keys() & set(kept)
+    assert none["activations kept"] == whole["activations kept"]
+    assert ignored == whole
+    trained = [shape for name, shape in sizes.policy.items() if ".visual." not in name]
+    assert unreduced["gradients not yet reduced"] == 4 * n_elements(trained)
+
+
+def test_ppo_honours_them_too(settings, sizes):
+    prefix = "actor_rollout_ref.actor.fsdp_config"
+    keys = [f"{prefix}.model_dtype=bf16", "critic.fsdp.offload_policy=true"]
+    policy, critic = compose_recipe("ppo_7b", keys).roles
+    plain = resident_terms(settings.roles[0], sizes.policy, 8, True)
+    half = resident_terms(policy, sizes.policy, 8, True)
+    assert [2 * term.n_bytes for term in half] == [term.n_bytes for term in plain]
+    assert resident_terms(critic, sizes.critic, 8, True) == []
+
+
+def test_the_recipe_of_another_family_is_planned_with_its_model():
+    planned = CliRunner().invoke(app, ["plan", "ppo_8b_qwen3vl", "--nodes", "2"])
+    assert planned.exit_code == 0, planned.output
+    assert "Qwen3-VL 8b on 2 x 8" in planned.output
+
+
+def test_the_command_plans_the_cold_start():
+    fits = CliRunner().invoke(app, ["plan", "sft_7b", "--nodes", "8", "--model", "qwen3-vl-8b"])
+    assert fits.exit_code == 0, fits.output
+    for text in ("Qwen3-VL qwen3-vl-8b on 8 x 8", "cold start: weights", "40 packs for each of 16"):
+        assert text in fits.output
+    assert CliRunner().invoke(app, ["plan", "sft_7b", "--gpu-gb", "16"]).exit_code == 1

@@ -171,6 +171,7 @@ DIFFERENCES = {
         "actor_rollout_ref.rollout.max_model_len": 12288,
         "ovr.length_schedule": None,
     },
+    "ppo_8b_qwen3vl": {"data.max_pixels": 1280 * 32 * 32},
     "ppo_3b": {
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu": 26624,
         "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": 2,

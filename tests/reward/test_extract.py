@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ovr_plugin.reward.extract import MAX_JOINED, extract_answer, extract_answers
+from ovr_plugin.reward.extract import MAX_JOINED, extract_answer, extract_answers, final_answer
 
 
 @pytest.mark.parametrize(
@@ -287,3 +287,25 @@ def test_much_of_anything_inside_and_after_the_answer(filler: str) -> None:
     for response in (r"\boxed{42} " + junk, r"\boxed{" + junk, r"\boxed{" + junk + "}"):
         boxes = slow_boxes(response)
         assert extract_answer(response) == (boxes[-1][1] if boxes else None)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        (r"We add them. So it is $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),
+        (r"\boxed{42}", "42"),
+        (r"x is \boxed{1} or \boxed{2}", "1, 2"),
+        ("<think>2 + 2 is 4</think>\n<answer> 4 </answer>", "4"),
+        ("She sold 48/2 = <<48/2=24>>24 clips.\n#### 72", "72"),
+        ("#### 1,234", "1,234"),
+        ("#### Step 1\nWe add.", "#### Step 1\nWe add."),
+        ("x #### ", "x #### "),
+        (r"\boxed{4", r"\boxed{4"),
+        (r"\frac{1}{2}", r"\frac{1}{2}"),
+        ("red", "red"),
+        (4, 4),
+        (None, None),
+    ],
+)
+def test_of_a_worked_solution_the_final_answer_counts(reference, answer):
+    assert final_answer(reference) == answer

@@ -31,6 +31,7 @@ def test_the_facts_are_those_that_every_interface_takes():
             {"response": "r", "reference": "x", "unit": "cm", "extra_info": {"unit": "m"}},
             Row("r", "x", {"unit": "m"}),
         ),
+        ({"response": "r", "answer": "12 + 60 = 72\n#### 72"}, Row("r", "72")),  # GSM8K
         ({"completion": [{"content": "a"}, {"content": "b"}], "gts": "x"}, Row("b", "x")),
         ({"completion": [{"role": "assistant", "content": None}], "gts": "x"}, Row("", "x")),
     ],

@@ -1,6 +1,6 @@
 """Run by torchrun: one optimizer step of veRL's engines on this rank's share of four fixed rows.
 
-usage: engine_ranks.py MODEL OUT_FOLDER [fp32|bf16]
+usage: engine_ranks.py MODEL OUT_FOLDER [fp32|bf16 [RUN ...]]
 
 With two ranks, rank 0 holds the two text rows and rank 1 the two image rows; with one rank, all
 four. For each run below rank 0 writes a report and every weight after the step. One rank also
@@ -83,12 +83,13 @@ def value_loss(model_output: dict, data: Any, dp_group: Any = None) -> tuple[tor
     return ((values - 1) ** 2).sum() / data["batch_num_tokens"] * data["dp_size"], {}
 
 
-def main(path: str, out: str, param_dtype: str = "fp32") -> None:
+def main(path: str, out: str, param_dtype: str = "fp32", *runs: str) -> None:
     PRECISION["param_dtype"] = param_dtype
     _, rank, world_size = initialize_global_process_group()
     if world_size == 1:
         compare_packs(path, Path(out))
-    for name, (model_type, settings) in RUNS.items():
+    for name in runs or RUNS:
+        model_type, settings = RUNS[name]
         report, weights = one_step(path, model_type, settings, rank, world_size)
         if rank == 0:
             torch.save(weights, Path(out) / f"{name}{world_size}.pt")

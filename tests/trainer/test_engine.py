@@ -28,7 +28,13 @@ from ovr_plugin.trainer.engine_config import OVREngineConfig
 def run_ranks(request, tiny_model_dir, tmp_path_factory):
     """Run a script of this folder by torchrun on a platform; gives the folder it wrote to."""
 
-    def run(script: str, *argv: str, n_ranks: int = 1, platform: str = "cpu") -> Path:
+    def run(
+        script: str,
+        *argv: str,
+        n_ranks: int = 1,
+        platform: str = "cpu",
+        model: Path = tiny_model_dir,
+    ) -> Path:
         folder = tmp_path_factory.mktemp("ranks")
         if platform == "cpu":
             python, env = request.getfixturevalue("warm_python"), os.environ
@@ -37,7 +43,7 @@ def run_ranks(request, tiny_model_dir, tmp_path_factory):
         command = [
             *(python, "-m", "torch.distributed.run", "--standalone"),
             f"--nproc_per_node={n_ranks}",
-            *(str(Path(__file__).with_name(script)), str(tiny_model_dir), str(folder), *argv),
+            *(str(Path(__file__).with_name(script)), str(model), str(folder), *argv),
         ]
         n_threads = 1 if platform == "cpu" else os.cpu_count()
         env = {**env, "PYTHON_EXEC": python, "OMP_NUM_THREADS": str(n_threads)}
@@ -53,8 +59,12 @@ def run_ranks(request, tiny_model_dir, tmp_path_factory):
 def take_steps(run_ranks):
     """Run the script; gives (run, number of ranks) -> (report, weights after one step)."""
 
-    def take(n_ranks: int, param_dtype: str = "fp32", platform: str = "cpu") -> dict:
-        folder = run_ranks("engine_ranks.py", param_dtype, n_ranks=n_ranks, platform=platform)
+    def take(
+        n_ranks: int, param_dtype: str = "fp32", platform: str = "cpu", *runs: str, **model: Path
+    ) -> dict:
+        folder = run_ranks(
+            "engine_ranks.py", param_dtype, *runs, n_ranks=n_ranks, platform=platform, **model
+        )
         found = {path.stem: torch.load(path, weights_only=True) for path in folder.glob("*.pt")}
         return {
             (path.stem[:-1], n_ranks): (json.loads(path.read_text()), found[path.stem])
@@ -68,6 +78,12 @@ def take_steps(run_ranks):
 def steps(take_steps) -> dict:
     """One rank and two, in float32."""
     return take_steps(1) | take_steps(2)
+
+
+@pytest.fixture(scope="module")
+def steps_of_qwen3(take_steps, tiny_qwen3_dir) -> dict:
+    """One rank of a Qwen3-VL, in float32."""
+    return take_steps(1, "fp32", "cpu", "critic", "frozen", model=tiny_qwen3_dir)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +143,28 @@ def test_a_frozen_tower_stays_bit_identical_under_weight_decay(steps, tiny_model
         for name in before
         if not torch.equal(before[name], unfrozen[name]) and "visual" in name
     ]
+
+
+@pytest.mark.parametrize("run", ["critic", "frozen"])
+def test_every_part_of_a_qwen3_moves_but_for_a_frozen_tower(steps_of_qwen3, tiny_qwen3_dir, run):
+    """Bit by bit, under weight decay; the tower's mergers of inner layers are parts of it."""
+    report, after = steps_of_qwen3[run, 1]
+    assert report["grad_norm"] > 0
+    before = load_value_model(tiny_qwen3_dir).state_dict()
+    common = before.keys() & after.keys()
+    still = {name for name in common if torch.equal(before[name], after[name])}
+    tower = {name for name in common if ".visual." in name}
+    assert still == (tower if run == "frozen" else set())
+    assert any("deepstack_merger_list" in name for name in tower)
+
+
+@pytest.mark.parametrize("arrangement", ["two_packs", "one_pack"])
+def test_packs_of_a_qwen3_train_as_unpacked_samples_do(steps_of_qwen3, arrangement):
+    report, gradients = steps_of_qwen3["packs"]["padded"]
+    packed, packed_gradients = steps_of_qwen3["packs"][arrangement]
+    assert packed["loss"] == pytest.approx(report["loss"], rel=1e-6)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(packed_gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
 
 
 PLATFORMS = ["cpu", pytest.param("nvidia", marks=pytest.mark.gpu)]

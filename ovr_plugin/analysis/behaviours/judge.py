@@ -2,17 +2,19 @@
 
 Every request has a name made of all that its reply depends on (texts, model, sampling, vote), and
 replies are kept in one file under these names: a second run asks only what is new, and a response
-that comes twice is judged once. A reply without a readable count is kept as a missing value; a
-request that failed is kept nowhere and asked again by the next run.
+that comes twice is judged once. A reply without a readable count is kept as a missing value, and
+asked again only where that is wanted; a request that failed is kept nowhere and asked again by the
+next run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time_ns
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from ovr_plugin.endpoint import Endpoint, Sampling
 from ovr_plugin.endpoint.jobs import Progress, read_results, run_jobs
 
 REPLY_CHARS = 400  # of a reply's end, kept to see what an unreadable one said
+RETRY_TEMPERATURE = 0.5  # at least: at 0 the same words would come again
 SETTINGS = {"holds": "judgements of behaviours"}
 
 
@@ -64,20 +67,28 @@ async def ask_judges(
     endpoints: Sequence[Endpoint],
     store: str | Path,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    retry_unreadable: bool = False,
 ) -> Progress:
     """Fill ``store`` with every vote that it lacks; one endpoint per model of the panel.
+
+    With ``retry_unreadable`` those are asked again whose reply held no count, with another seed and
+    a temperature of at least `RETRY_TEMPERATURE`; what comes then takes the reply's place.
 
     Raises:
         EndpointDown: no request can be answered; the votes until then are in ``store``.
         ValueError: ``store`` is another kind of file.
     """
     total = Progress()
+    unreadable = _unreadable(store) if retry_unreadable else frozenset()
     for model, endpoint in zip(panel.models, endpoints, strict=True):
         async with endpoint:
 
             async def vote(request: Request, endpoint: Endpoint = endpoint) -> dict:
                 messages = [{"role": "user", "content": request.prompt}]
-                [reply] = await endpoint.sample(messages, sampling=request.sampling)
+                again = request.name in unreadable
+                sampling = _retried(request.sampling) if again else request.sampling
+                [reply] = await endpoint.sample(messages, sampling=sampling)
                 count = None if reply.truncated else parse_count(reply.text)
                 end = reply.text[-REPLY_CHARS:]
                 return {"behaviour": request.behaviour.name, "count": count, "reply": end}
@@ -90,11 +101,29 @@ async def ask_judges(
                 concurrency=endpoint.concurrency,
                 settings=SETTINGS,
                 on_progress=on_progress,
+                is_done=lambda line: line["id"] not in unreadable,
             )
         total.n_done += done.n_done
         total.n_failed += done.n_failed
         total.n_before = done.n_before
     return total
+
+
+def _unreadable(store: str | Path) -> frozenset[str]:
+    """The names of the replies that hold no count."""
+    if not Path(store).exists():
+        return frozenset()
+    return frozenset(name for name, count in kept_counts(store).items() if count is None)
+
+
+def _retried(sampling: Sampling) -> Sampling:
+    temperature = max(sampling.temperature, RETRY_TEMPERATURE)
+    return replace(sampling, temperature=temperature, seed=time_ns() % (1 << 31))
+
+
+def kept_counts(store: str | Path) -> dict[str, int | None]:
+    """The count of every vote in ``store``, by its request's name; None: no readable one."""
+    return {line["id"]: line["count"] for line in read_results(store)}
 
 
 def requests(
@@ -111,15 +140,16 @@ def judged_counts(
     responses: Sequence[Response],
     behaviours: Sequence[Behaviour],
     panel: Panel,
-    store: str | Path,
+    kept: Mapping[str, int | None],
 ) -> tuple[dict[str, Array], dict[str, float | None]]:
     """Return, per behaviour, the counts and the share of responses on which all votes agree.
+
+    ``kept`` are all votes there are, as `kept_counts` reads them.
 
     The count is the lower median of the votes, so a behaviour is present where more than half of
     the known votes say so. It is missing unless more than half of all votes are known. The share
     is of presence, over responses with at least two known votes; None where there is none.
     """
-    kept = {line["id"]: line["count"] for line in read_results(store)}
     counts: dict[str, Array] = {}
     unanimous: dict[str, float | None] = {}
     for behaviour in behaviours:

@@ -19,7 +19,7 @@ class ChartView {
   style(series) {
     const run = Math.max(0, this.runs.indexOf(series.run));
     const colour = this.names.length > 1 ? this.names.indexOf(series.name) : run;
-    const round = this.names.length > 1 ? Math.floor(colour / 8) : 0;
+    const round = this.names.length > 1 ? Math.floor(colour / 8) * this.runs.length : 0;  // more curves than colours
     return { stroke: `var(--c${colour % 8})`, dash: DASHES[(run + round) % DASHES.length] };
   }
 

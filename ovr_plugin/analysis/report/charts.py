@@ -132,13 +132,18 @@ def _sources(runs: Sequence[Run]) -> Iterator[Chart]:
         )
 
 
+# By the score, so that both together are all responses, as in the reward's mean.
+OTHERS = "score 0"
+OTHERS_ARE = "Score 0 is all that is not right: wrong, cut off, no answer, not graded in time."
+
+
 def _answers(runs: Sequence[Run]) -> Iterator[Chart]:
-    by = {"right": "right answers", "wrong": "wrong answers"}
+    by = {"right": "right answers", "wrong": OTHERS}
     yield Chart(
         "length_right_wrong",
         "answers",
-        "Length of right and wrong answers",
-        "",
+        "Length of right answers and of all others",
+        OTHERS_ARE,
         "tokens",
         curves(runs, PPO, {f"ovr/response_length/{key}": name for key, name in by.items()}),
         marks=length_marks(runs),
@@ -201,13 +206,13 @@ def _lengths(run: Run, number: int, rollouts: Sequence[dict[str, Any]]) -> Chart
     return Chart(
         f"lengths_{number}",
         "answers",
-        f"Lengths of right and wrong answers: {run.name}",
+        f"Lengths of right answers and of all others: {run.name}",
         f"{len(late):,} of the rollouts below, iterations {last[0]} to {last[-1]}; both curves "
-        "together are all of them.",
+        f"together are all of them. {OTHERS_ARE}",
         "share of responses",
         [
             _histogram(name, run.name, tokens, [*right, *wrong])
-            for name, tokens in (("right", right), ("wrong", wrong))
+            for name, tokens in (("right answers", right), (OTHERS, wrong))
             if late
         ],
         "tokens of a response",

@@ -55,7 +55,7 @@ def benchmark_charts(runs: Sequence[Run]) -> Iterator[Chart]:
 
 
 def _scores(run: Run, name: str, start: int) -> Iterator[Series]:
-    of_it = [each for each in run.evaluations if each.benchmark == name]
+    of_it = [each for each in run.evaluations if each.benchmark == name and each.score is not None]
     for kind, group in (
         ("ovr eval", [each for each in of_it if each.result]),
         ("validation", [each for each in of_it if not each.result]),

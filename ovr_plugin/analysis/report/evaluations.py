@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ovr_plugin.analysis.checkpoints import Checkpoint
@@ -28,12 +29,14 @@ VALIDATION = "val-core/"  # veRL's metrics: val-core/SOURCE/VARIABLE/mean@N
 class Evaluation:
     """One benchmark's headline at one checkpoint: a share of 1, or points; its interval if any.
 
+    The score is None where the protocol's is not defined, as of a mean that lacks a part.
+
     ``result`` is all that `ovr eval` wrote, None for a validation during training.
     """
 
     benchmark: str
     checkpoint: Checkpoint
-    score: float
+    score: float | None
     low: float | None = None
     high: float | None = None
     metric: str = "accuracy"
@@ -72,22 +75,25 @@ def read_evaluations(run: Run) -> Iterator[Evaluation]:
 
 
 def _of_result(result: dict[str, Any], checkpoint: Checkpoint) -> Evaluation:
-    from ovr_plugin.eval.paper_table import measured_rows, rows
+    from ovr_plugin.eval.paper_table import measured_rows, notes, rows
     from ovr_plugin.eval.run import protocol
 
     if not result["n_missing"] < result["n_items"] * result["n_samples"]:
         raise ValueError("no response")
-    rows([result]), measured_rows([result]), protocol([result])  # what cannot be shown is no result
+    # What cannot be shown is no result.
+    rows([result]), measured_rows([result]), protocol([result]), notes([result])
     headline, points = str(result["headline"]), result["unit"] == "points"
-    found = result["metrics"][headline]
+    found: dict[str, Any] = result["metrics"].get(headline) or {}
     whole = 1.0 if points else 100.0
-    low, high = (found[end] and found[end] / whole for end in ("low", "high"))
+    known = {key: value / whole for key, value in found.items() if value is not None}
+    if not all(map(isfinite, known.values())):
+        raise ValueError(f"{headline} is no finite number")
     return Evaluation(
         str(result["benchmark"]),
         checkpoint,
-        found["value"] / whole,
-        low,
-        high,
+        known.get("value"),
+        known.get("low"),
+        known.get("high"),
         headline,
         points,
         result,

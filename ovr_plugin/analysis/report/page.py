@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from html import escape
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,8 @@ def _ends(run: Run, *metrics: str) -> list[float] | None:
 
 
 def _rounded(data: Any) -> Any:
+    if isinstance(data, float) and not isfinite(data):
+        return None  # JSON has no word for it
     if isinstance(data, float):
         return float(f"{data:.{DIGITS}g}") if data != int(data) else int(data)
     if isinstance(data, dict):

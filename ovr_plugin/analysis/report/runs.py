@@ -169,16 +169,22 @@ def _behaviours(run: Run, path: Path) -> dict[str, Any] | None:
     try:
         for each in [] if summary is None else summary["checkpoints"]:
             detected = each.get("judge") or each["keywords"]
-            (
-                str(each["name"]),
-                int(each["step"]),
-                dict(detected["behaviours"]),
-                dict(detected["btr"]),
-            )
+            rates = dict(detected["behaviours"])
+            str(each["name"]), int(each["step"])
+            emergence = [rate.get("emergence_rate") for rate in rates.values()]
+            for estimate in (*emergence, *dict(detected["btr"]).values()):
+                _check_estimate(estimate)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         run.notes.append(f"{path}: no summary of ovr behaviours: {error!r}")
         return None
     return summary
+
+
+def _check_estimate(estimate: Any) -> None:
+    for key in ("value", "low", "high"):
+        value = (estimate or {}).get(key)
+        if value is not None and not is_number(value):
+            raise ValueError(f"{key} is no number: {value!r}")
 
 
 def _rollout_files(folder: Path) -> list[tuple[int, Path]]:

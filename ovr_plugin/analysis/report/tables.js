@@ -16,7 +16,7 @@ function showHead() {
     change(run.length), change(run.truncated, true), run.stepTime ? `${number(run.stepTime[1])} s` : "–"]);
   const head = ["Run", "Cold-start steps", "PPO iterations", "Reward", "Response tokens", "Truncated", "Time of an iteration"];
   byId("facts").append(make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
-    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((text) => make("td", {}, String(text)))))));
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((text, i) => make("td", { "data-name": head[i] }, String(text)))))));
   const notes = runs.flatMap((run) => run.notes.map((note) => runs.length > 1 ? `${run.name}: ${note}` : note));
   byId("notes").hidden = !notes.length;
   byId("noted").append(...notes.map((note) => make("li", {}, note)));

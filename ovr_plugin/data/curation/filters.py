@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ovr_plugin.data.curation.contamination import EvaluationIndex, contaminated
-from ovr_plugin.data.curation.lookup import Lookup
+from ovr_plugin.data.curation.lookup import Band, Lookup
 from ovr_plugin.data.curation.picture_hash import PictureHash
 from ovr_plugin.data.curation.responses import PATTERNS
 from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.verifiable import not_verifiable
 from ovr_plugin.data.images import ImageRef, size_of
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._pictures import picture_of
+from ovr_plugin.data.readers import resolved
+from ovr_plugin.data.readers._own_table import find
+from ovr_plugin.data.readers._pictures import picture
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.readers._tables import table
 from ovr_plugin.data.sample import BadRow, Sample, rejects_own_reference
@@ -139,7 +141,7 @@ class PassRate:
     def predicate(self, folder: Path) -> Predicate:
         """By the row's id."""
         rates = Lookup.read(folder / self.file, "pass_rate")
-        return partial(_out_of_band, "pass rate", rates, self.min, self.max, self.missing)
+        return Band("pass rate", rates, self.min, self.max, self.missing)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Loss:
         """By the row's id."""
         losses = Lookup.read(folder / self.file, "loss")
         limit = losses.quantile(self.max_quantile) if self.max is None else self.max
-        return partial(_out_of_band, "loss", losses, float("-inf"), limit, self.missing)
+        return Band("loss", losses, float("-inf"), limit, self.missing)
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,11 @@ class Contamination:
             found.append(f".share: must lie between 0 and 1, not {self.share}")
         return found
 
+    def files(self, folder: Path) -> list[Path]:
+        """All files of the sets."""
+        patterns = [pattern for each in self.against for pattern in each["files"]]
+        return [file for pattern in patterns for file in evaluation_files(pattern, folder)[1]]
+
     def predicate(self, folder: Path) -> Predicate:
         """By an index of all sets, made here."""
         sets = [Against(**each) for each in self.against]
@@ -226,20 +233,67 @@ def evaluation_rows(of: Against, folder: Path) -> Iterator[Sample]:
 
     Raises:
         FileNotFoundError: a pattern matches no file.
-        ValueError: a file in which no row has the question's column, or that cannot be read.
+        ValueError: a file in which no row has the question's column, or that cannot be read; a
+            picture's column with no picture in it that is there.
     """
+    pictures = _Pictures(of.image)
     for pattern in of.files:
-        path = (folder / pattern).resolve()
-        root = Path(*path.parts[: next(i for i, p in enumerate([*path.parts, "*"]) if "*" in p)])
-        root = root if root.is_dir() else root.parent
-        files = sorted(root.glob(path.relative_to(root).as_posix()))
+        root, files = evaluation_files(pattern, folder)
         if not files:
             raise FileNotFoundError(f"evaluation set: no file matches {folder / pattern}")
         for file in files:
-            yield from _questions(root, file, of)
+            yield from _questions(root, file, of, pictures)
+    if problem := pictures.problem():
+        raise ValueError(f"evaluation set: {', '.join(of.files)}: {problem}")
 
 
-def _questions(root: Path, file: Path, of: Against) -> Iterator[Sample]:
+def evaluation_files(pattern: str, folder: Path) -> tuple[Path, list[Path]]:
+    """The files that a glob finds, and the folder that the part of it without stars names.
+
+    Raises:
+        ValueError: no glob.
+    """
+    path = resolved(folder / pattern)
+    root = Path(*path.parts[: next(i for i, p in enumerate([*path.parts, "*"]) if "*" in p)])
+    root = root if root.is_dir() else root.parent
+    try:
+        found = sorted(root.glob(path.relative_to(root).as_posix()))
+    except (ValueError, NotImplementedError, IndexError) as error:
+        raise ValueError(f"not a pattern of files: {pattern!r}: {error}") from error
+    return root, [file for file in found if file.is_file()]
+
+
+class _Pictures:
+    """The pictures of an evaluation set's rows; some may be lost, all of them is a mistake."""
+
+    def __init__(self, column: str | None):
+        self.column = column
+        self.n_found = 0
+        self.lost: list[str] = []
+
+    def of(self, raw: RawRow) -> list[ImageRef]:
+        """Those of a row that are there; the text still counts where one is not."""
+        value = find(raw.data, self.column)
+        found = []
+        for each in value if isinstance(value, list) else [value]:
+            if each is None or each == "":
+                continue
+            try:
+                found.append(picture(raw, each, str(self.column)))
+            except RowError as error:
+                self.lost.append(str(error))
+        self.n_found += len(found)
+        return found
+
+    def problem(self) -> str | None:
+        """Why no picture at all would be compared, though a column of them is named."""
+        if self.column is None or self.n_found:
+            return None
+        why = self.lost[0] if self.lost else "no row has one"
+        return f"not one picture in {self.column!r}: {why}"
+
+
+def _questions(root: Path, file: Path, of: Against, pictures: _Pictures) -> Iterator[Sample]:
     n_found = 0
     for raw in table(root, file.relative_to(root).as_posix()):
         if isinstance(raw, BadRow):
@@ -249,21 +303,12 @@ def _questions(root: Path, file: Path, of: Against) -> Iterator[Sample]:
             continue
         n_found += 1
         name = f"{file.relative_to(root).as_posix()}#{raw.row}"
-        images = _pictures(raw, of.image)
+        images = pictures.of(raw)
         yield Sample(
             "evaluation", question_prompt(question, n_images=len(images)), "", images, id=name
         )
     if not n_found:
         raise ValueError(f"evaluation set: {file}: no row has text in {of.question!r}")
-
-
-def _pictures(raw: RawRow, column: str | None) -> list[ImageRef]:
-    if column is None or not raw.data.get(column):
-        return []
-    try:
-        return [picture_of(raw, column)]
-    except RowError:
-        return []  # the picture is not there; the text still counts
 
 
 def _missing_problems(missing: str) -> list[str]:
@@ -309,19 +354,4 @@ def _undesirable(patterns: tuple[str, ...], row: Row) -> str | None:
         reason = PATTERNS[name](row)
         if reason:
             return reason
-    return None
-
-
-def _out_of_band(
-    name: str, values: Lookup, low: float, high: float, missing: str, row: Row
-) -> str | None:
-    value = values.get(row.sample.id)
-    if value is None:
-        return f"no {name}: the row was not measured" if missing == "drop" else None
-    if value != value:  # not a number: the scorer's loss overflowed
-        return f"{name} is not a number: {value}"
-    if value < low:
-        return f"{name} too low: {value:.3g}, under {low:g}"
-    if value > high:
-        return f"{name} too high: {value:.3g}, over {high:g}"
     return None

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.text import hash64
 from ovr_plugin.data.files import read_jsonl
 
@@ -29,7 +30,7 @@ class Lookup:
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, float]]) -> Lookup:
         """Of several values for one id the last counts."""
-        known = {hash64(name.encode()): value for name, value in pairs}
+        known = {_key(name): value for name, value in pairs}
         keys = np.fromiter(known.keys(), dtype=np.uint64, count=len(known))
         values = np.fromiter(known.values(), dtype=np.float64, count=len(known))
         order = np.argsort(keys)
@@ -46,16 +47,49 @@ class Lookup:
 
     def get(self, name: str) -> float | None:
         """The value of a row; None if there is none."""
-        key = np.uint64(hash64(name.encode()))
+        key = np.uint64(_key(name))
         place = int(np.searchsorted(self.keys, key))
         if place == len(self.keys) or self.keys[place] != key:
             return None
         return float(self.values[place])
 
+    def n_unknown(self, keys: np.ndarray) -> int:
+        """How many of these hashed ids, such as the chunks' marks hold, have no value."""
+        return int((~np.isin(keys, self.keys)).sum())
+
     def quantile(self, share: float) -> float:
         """The value below which that share of the finite values lies."""
         finite = self.values[np.isfinite(self.values)]
         return float(np.quantile(finite, share)) if len(finite) else math.inf
+
+
+@dataclass(frozen=True)
+class Band:
+    """A predicate: a row's value has to lie from ``low`` to ``high``."""
+
+    name: str
+    values: Lookup
+    low: float
+    high: float
+    missing: str
+
+    def __call__(self, row: Row) -> str | None:
+        """Why the row goes; one without a value goes only where ``missing`` is ``drop``."""
+        value = self.values.get(row.sample.id)
+        if value is None:
+            drops = self.missing == "drop"
+            return f"no {self.name}: the row was not measured" if drops else None
+        if value != value:  # not a number: the scorer's loss overflowed
+            return f"{self.name} is not a number: {value}"
+        if value < self.low:
+            return f"{self.name} too low: {value:.3g}, under {self.low:g}"
+        if value > self.high:
+            return f"{self.name} too high: {value:.3g}, over {self.high:g}"
+        return None
+
+
+def _key(name: str) -> int:
+    return hash64(name.encode(errors="replace"))
 
 
 def _pairs(path: Path, column: str) -> Iterable[tuple[str, float]]:

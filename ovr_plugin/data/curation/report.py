@@ -20,6 +20,7 @@ class Report:
         self.sources: dict[str, dict[str, Any]] = {}
         self.rows: dict[str, dict[str, int]] = {}
         self.strata: list[dict[str, Any]] = []
+        self.unmeasured: dict[str, int] = {}  # rows kept by a filter that knows nothing of them
         self._reasons: dict[str, dict[str, dict[str, Any]]] = {}
 
     def drop(self, dropped: dict[str, Any]) -> None:
@@ -41,7 +42,8 @@ class Report:
         sources = {
             name: {**counts, "reasons": self._sorted(name)} for name, counts in self.sources.items()
         }
-        return {**self.settings, "rows": self.rows, "strata": self.strata, "sources": sources}
+        told = {"rows": self.rows, "strata": self.strata, "unmeasured": self.unmeasured}
+        return {**self.settings, **told, "sources": sources}
 
     def _sorted(self, source: str) -> dict[str, Any]:
         reasons = self._reasons.get(source, {})

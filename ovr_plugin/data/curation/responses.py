@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable
 
+from ovr_plugin.data.control_tokens import SHAPE
 from ovr_plugin.data.curation.row import Row
 from ovr_plugin.reward.extract import THINK_CLOSE, THINK_OPEN, extract_answer
 
@@ -31,7 +32,7 @@ SCRIPTS = {
     "Devanagari": re.compile("[ऀ-ॿ]"),
 }
 LETTER = re.compile(r"[^\W\d_]")
-CONTROL = re.compile(r"<\|[a-z_]+\|>|<\uff5c[^\uff5c]{1,40}\uff5c>|\[/?INST\]|</?s>")
+CONTROL = re.compile(rf"{SHAPE.pattern}|\[/?INST\]|</?s>")  # and those of other templates
 REFUSAL = re.compile(
     r"^\W*(?:I'm sorry|I am sorry|Sorry|I apologi[sz]e|I can(?:no|')t (?:help|assist|answer|see)"
     r"|As an AI\b|I'm unable to)",

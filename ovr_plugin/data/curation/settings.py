@@ -13,31 +13,61 @@ T = TypeVar("T")
 def read_settings(kind: type[T], given: Any, where: str, errors: list[str]) -> T | None:
     """A ``kind`` with the values of ``given``; None, and lines in ``errors``, if that is wrong.
 
-    ``kind`` may have a method ``problems()`` that returns what is wrong beyond the types.
+    ``kind`` may have a method ``problems()`` that returns what is wrong beyond the types; it is
+    asked of the right values where others are wrong.
+    """
+    n_before = len(errors)
+    made, wrong = read_right(kind, given, where, errors)
+    if made is not None:
+        lines: list[str] = getattr(made, "problems", list)()
+        errors += [f"{where}{line}" for line in lines if not is_told(line, wrong)]
+    return made if len(errors) == n_before else None
+
+
+def read_right(
+    kind: type[T], given: Any, where: str, errors: list[str]
+) -> tuple[T | None, set[str]]:
+    """A ``kind`` with those values that have the right type, and the names of the other ones.
+
+    None where no ``kind`` can be made of them. Lines in ``errors`` say what is wrong.
     """
     if not isinstance(given, Mapping):
         errors.append(f"{where}: must be a mapping of settings, not {given!r}")
-        return None
+        return None, set()
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
-    found = [
+    errors += [
         f"{where}: no setting {key!r}; there are {', '.join(known)}"
         for key in given
         if key not in known
     ]
+    wrong: set[str] = set()
+    lacks = False
     for name, field in known.items():
-        if name in given and not _fits(given[name], hints[name]):
-            found.append(f"{where}.{name}: must be {_in_words(hints[name])}, not {given[name]!r}")
         required = field.default is MISSING and field.default_factory is MISSING
-        if required and name not in given:
-            found.append(f"{where}.{name}: is missing; it must be {_in_words(hints[name])}")
-    if not found:
-        made = kind(**{key: _converted(value, hints[key]) for key, value in given.items()})
-        found = [f"{where}{line}" for line in getattr(made, "problems", list)()]
-        if not found:
-            return made
-    errors += found
-    return None
+        if name in given and not _fits(given[name], hints[name]):
+            errors.append(f"{where}.{name}: must be {_in_words(hints[name])}, not {given[name]!r}")
+        elif required and name not in given:
+            errors.append(f"{where}.{name}: is missing; it must be {_in_words(hints[name])}")
+        else:
+            continue
+        wrong.add(name)
+        lacks |= required
+    if lacks:
+        return None, wrong
+    names = [key for key in given if key in known and key not in wrong]
+    right = {key: _converted(given[key], hints[key]) for key in names}
+    return kind(**right), wrong
+
+
+def is_told(line: str, wrong: set[str]) -> bool:
+    """Whether what ``problems()`` says follows from values whose type is wrong already.
+
+    A line without a name is about several values: none may be wrong then.
+    """
+    if line.startswith(": "):
+        return bool(wrong)
+    return any(line.startswith((f".{name}:", f".{name}.", f".{name}[")) for name in wrong)
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -7,7 +7,6 @@ of a stratum, one of 2.5 repeats its rows twice or three times; which rows is a 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ovr_plugin.data.curation.lookup import Lookup
 from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.sample import Sample
 
+MAX_WEIGHT = 1000  # how often a row may come: a slip of the pen must not fill the memory
 NUMBERS = ("prompt_chars", "response_chars", "pass_rate", "loss")
 NAMES = ("data_source", "answer_type", "format", "modality", "ability")
 
@@ -45,9 +45,9 @@ class Stratification:
             return [f".by: no {self.by!r}; there are {', '.join(NUMBERS + NAMES)}"]
         values = self.weights.values() if isinstance(self.weights, dict) else self.weights
         found = [
-            f".weights: must be finite and not negative: {weight}"
+            f".weights: must be from 0 to {MAX_WEIGHT}: {weight}"
             for weight in values
-            if not 0 <= weight < math.inf
+            if not 0 <= weight <= MAX_WEIGHT
         ]
         if self.by in NAMES:
             if not isinstance(self.weights, dict):

@@ -16,8 +16,24 @@ from types import ModuleType
 from typing import Any
 
 from ovr_plugin.data.readers._about import BENCHMARKS, About
-from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._corpus import HUB, Location, file_at, resolved
 from ovr_plugin.data.sample import BadRow, ColdStartSample, Sample
+
+__all__ = [
+    "HUB",
+    "About",
+    "ColdStartReader",
+    "Location",
+    "Reader",
+    "cold_start_reader_names",
+    "columns_class",
+    "file_at",
+    "get_cold_start_reader",
+    "get_reader",
+    "reader_names",
+    "resolved",
+    "sources",
+]
 
 Reader = Callable[[Location], Iterator[Sample | BadRow]]
 ColdStartReader = Callable[[Location], Iterator[ColdStartSample | BadRow]]
@@ -45,30 +61,48 @@ def get_reader(name: str, columns: Mapping[str, Any] | None = None) -> Reader:
     Raises:
         ValueError: no such reader, the message lists those there are; or columns wrongly named.
     """
-    reader: Reader = _module(__name__, name).read
-    if name != "columns" and columns is None:
-        return reader
-    if name != "columns":
-        raise ValueError(f"{name} knows its columns; only the reader 'columns' takes them")
-    from ovr_plugin.data.readers.columns import Columns, read
-
-    return partial(read, columns=Columns.of(columns or {}))
+    return _with_columns(_module(__name__, name), name, columns)
 
 
-def get_cold_start_reader(name: str) -> ColdStartReader:
+def get_cold_start_reader(name: str, columns: Mapping[str, Any] | None = None) -> ColdStartReader:
     """The ``read`` function of a corpus of responses.
 
+    Args:
+        name: of the corpus; ``columns`` for a table of one's own.
+        columns: of ``columns`` alone (`ovr_plugin.data.readers.cold_start.columns.PairColumns`).
+
     Raises:
-        ValueError: no such reader; the message lists those there are.
+        ValueError: no such reader, the message lists those there are; or columns wrongly named.
     """
-    reader: ColdStartReader = _module(COLD_START, name).read
-    return reader
+    return _with_columns(_module(COLD_START, name), name, columns)
+
+
+def columns_class(stage: str) -> type:
+    """The dataclass of the columns that the reader ``columns`` of a stage takes."""
+    names: type = _module(__name__ if stage == "rl" else COLD_START, "columns").NAMES
+    return names
+
+
+def _with_columns(module: ModuleType, name: str, columns: Mapping[str, Any] | None) -> Any:
+    if name != "columns" and columns is not None:
+        raise ValueError(f"{name} knows its columns; only the reader 'columns' takes them")
+    if name != "columns":
+        return module.read
+    from ovr_plugin.data.readers._own_table import read_names
+
+    return partial(module.read, columns=read_names(module.NAMES, columns or {}))
 
 
 def sources() -> dict[str, About]:
-    """What is known of every corpus: those with a reader, then the benchmarks."""
+    """What is known of every corpus: those with a reader, then the benchmarks.
+
+    The reader ``columns`` is there for both stages; the one of the cold start is listed as
+    ``cold_start/columns``.
+    """
     found = {name: _module(__name__, name).ABOUT for name in reader_names()}
-    found.update({name: _module(COLD_START, name).ABOUT for name in cold_start_reader_names()})
+    for name in cold_start_reader_names():
+        key = f"cold_start/{name}" if name in found else name
+        found[key] = _module(COLD_START, name).ABOUT
     return {**found, **BENCHMARKS}
 
 

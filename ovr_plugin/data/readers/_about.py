@@ -48,9 +48,9 @@ _BENCHMARKS = (
     ("pope", "POPE", "image", "MIT", 9_000, "lmms-lab/POPE"),
     ("wemath", "We-Math testmini", "image", "CC BY-NC 4.0", 1_740, "We-Math/We-Math"),
 )
-# Names on the Hub that no harness's code and no card that we saw gives, and a license likewise.
+# Names on the Hub that no harness's code and no card that we saw gives.
 _UNSEEN_HUB = ("charxiv", "dynamath", "math500", "mathvision", "mmlu", "pope", "wemath")
-_UNVERIFIED = {**dict.fromkeys(_UNSEEN_HUB, ("hub",)), "gpqa_diamond": ("license",)}
+_UNVERIFIED = dict.fromkeys(_UNSEEN_HUB, ("hub",))
 BENCHMARKS = {
     name: About(
         title, modality, license, n_rows, EVALUATION, hub, unverified=_UNVERIFIED.get(name, ())

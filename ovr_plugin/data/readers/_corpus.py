@@ -15,14 +15,28 @@ import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 Location = str | Path
 HUB = "hub:"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 # What `datasets` writes beside the rows.
+_BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, LZMAError),
+    NotImplementedError,  # a way of compressing that zipfile does not know
+)
 NO_ROWS = {"dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"}
+
+
+def resolved(path: Path) -> Path:
+    """The path without links; of one whose links lead round in a circle, the path itself."""
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError):
+        return path.absolute()
 
 
 def corpus_files(location: Location, patterns: Iterable[str]) -> Iterator[tuple[Path, str]]:
@@ -124,7 +138,7 @@ def unpacked(archive: Path) -> Path:
             shutil.rmtree(target)
         os.replace(temporary, target)
         os.utime(target)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise ValueError(f"{archive}: not a readable archive: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -149,6 +163,11 @@ def _unpack(archive: Path, folder: Path) -> None:
     if not archive.name.lower().endswith(".zip"):
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")  # raises for whatever leads outside
+            # A member's header that is cut or broken ends the list of them without a word.
+            assert tar.fileobj is not None  # noqa: S101 - it was opened by name
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0") or tar.fileobj.tell() == tar.offset:
+                raise tarfile.ReadError(f"it breaks off after {len(tar.getnames())} members")
         return
     with zipfile.ZipFile(archive) as zipped:
         members = zipped.infolist()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._rows import RawRow, RowError, is_unicode
 
 
 def picture_of(raw: RawRow, field: str = "image") -> ImageRef:
@@ -37,14 +37,16 @@ def picture(raw: RawRow, value: object, name: str = "image") -> ImageRef:
 def picture_at(raw: RawRow, path: str) -> ImageRef:
     """A picture named relative to the corpus or the row's file; it must lie inside the corpus."""
     if "://" in path:
-        raise RowError(f"image given by URL: {path}; download it and give its path")
+        raise RowError(f"image given by URL: {path:.200}; download it and give its path")
     root = os.path.abspath(raw.root)
     beside = os.path.join(root, os.path.dirname(raw.file))
     places = [os.path.normpath(os.path.join(base, path)) for base in (root, beside)]
     inside = [place for place in places if place.startswith(root + os.sep)]
+    if not is_unicode(path):
+        raise RowError(f"the picture's path is not valid Unicode: {path!r:.200}")
     if not inside or "\0" in path:
         raise RowError(f"the picture lies outside the corpus: {path!r:.200}")
     for place in inside:
         if os.path.isfile(place):
             return ImageRef(path=place)
-    raise RowError(f"the picture is not there: {path}")
+    raise RowError(f"the picture is not there: {path:.200}")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ovr_plugin.data.readers._corpus import Location, corpus_files
-from ovr_plugin.data.readers._rows import RawRow, Record, convert
+from ovr_plugin.data.readers._rows import RawRow, Record, convert, is_unicode
 from ovr_plugin.data.readers._tables import RawRows, table
-from ovr_plugin.data.sample import BadRow
+from ovr_plugin.data.sample import BadRow, BrokenFile
 
 Rows = Callable[[Path, str], RawRows]
 
@@ -28,4 +28,8 @@ def read_files(
         rows: the rows of one file.
     """
     for root, file in corpus_files(location, patterns):
+        if not is_unicode(file):
+            told = f"{root / file}".encode(errors="backslashreplace").decode()
+            yield BrokenFile(told, None, "the file's name is not valid UTF-8: rename it")
+            continue
         yield from convert(rows(root, file), to_record)

@@ -65,6 +65,15 @@ def convert(
         yield record if split == record.split else replace(record, split=split)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written: names of files and JSON's escapes may hold half characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1024)
 def split_of(file: str) -> str:
     """The split that a file's path names: test, val or train."""

@@ -1,13 +1,15 @@
 """A file of a corpus in, its raw rows out, one at a time: memory does not grow with the file.
 
 The layout follows from the name and, for ``.json``, from the content: a list, JSON Lines or one
-object. What cannot be read is a `BadRow`; the rows before it are not lost.
+object. A row that cannot be read is a `BadRow`; where the rest of a file is lost with it, because
+the file is cut or no more can be told apart, a `BrokenFile`. The rows before it are not lost.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, BinaryIO
 from ovr_plugin.data.files import read_arrow, read_csv, read_table
 from ovr_plugin.data.readers._json_stream import list_elements, object_members
 from ovr_plugin.data.readers._rows import RawRow
-from ovr_plugin.data.sample import BadRow
+from ovr_plugin.data.sample import BadRow, BrokenFile
 
 TABLES = tuple(
     f"**/*{kind}"
@@ -24,6 +26,8 @@ TABLES = tuple(
 )
 RawRows = Iterator[RawRow | BadRow]
 INVALID = "not valid JSON"
+UNREADABLE = (OSError, EOFError, zlib.error)  # a disk, a cut or a broken gzip file
+N_SNIFFED = 20
 
 
 def table(root: Path, file: str, fields: tuple[str, ...] | None = None) -> RawRows:
@@ -47,7 +51,7 @@ def table(root: Path, file: str, fields: tuple[str, ...] | None = None) -> RawRo
         delimiter = "\t" if name.endswith(".tsv") else ","
         return _numbered(read_csv(root / file, delimiter), root, file)
     kinds = ", ".join(pattern.removeprefix("**/*") for pattern in TABLES)
-    return iter([BadRow(str(root / file), None, f"no table: {file!r} is none of {kinds}")])
+    return iter([BrokenFile(str(root / file), None, f"no table: {file!r} is none of {kinds}")])
 
 
 def headless_csv(root: Path, file: str) -> RawRows:
@@ -57,6 +61,7 @@ def headless_csv(root: Path, file: str) -> RawRows:
 
 def json_lines(root: Path, file: str) -> RawRows:
     """The lines of a JSON Lines file; blank ones count as rows but are skipped."""
+    row = -1
     try:
         with _open(root / file) as lines:
             for row, line in enumerate(lines):
@@ -66,8 +71,8 @@ def json_lines(root: Path, file: str) -> RawRows:
                     yield RawRow(root, file, row, json.loads(line))
                 except (ValueError, RecursionError) as error:
                     yield BadRow(str(root / file), row, f"{INVALID}: {error}")
-    except (OSError, EOFError) as error:
-        yield BadRow(str(root / file), None, f"cannot be read to its end: {error}")
+    except UNREADABLE as error:
+        yield BrokenFile(str(root / file), row + 1, f"cannot be read to its end: {error}")
 
 
 def jsonl_or_table(root: Path, file: str) -> RawRows:
@@ -97,8 +102,9 @@ def _streamed(root: Path, file: str, elements: Callable[[BinaryIO], Iterator[Any
             for element in elements(stream):
                 yield RawRow(root, file, row, element)
                 row += 1
-    except (ValueError, RecursionError, OSError, EOFError) as error:
-        yield BadRow(str(root / file), None, f"{INVALID}: from row {row}: {error!s:.200}")
+    except (ValueError, RecursionError, *UNREADABLE) as error:
+        reason = f"{INVALID}: from row {row}: {error!s:.200}; the rest of the file was not read"
+        yield BrokenFile(str(root / file), row, reason)
 
 
 def _json(root: Path, file: str) -> RawRows:
@@ -108,29 +114,35 @@ def _json(root: Path, file: str) -> RawRows:
             if stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
                 return json_list(root, file)
             stream.seek(0)
-            lines = islice((line for line in stream if line.strip()), 2)
-            first, second = next(lines, b""), next(lines, b"")
-    except (OSError, EOFError) as error:
-        return iter([BadRow(str(root / file), None, f"cannot be read: {error}")])
-    if _is_json(first) or second.startswith(b"{"):
+            lines = list(islice((line for line in stream if line.strip()), N_SNIFFED))
+    except UNREADABLE as error:
+        return iter([BrokenFile(str(root / file), None, f"cannot be read: {error}")])
+    if any(map(_is_row, lines)) or (len(lines) > 1 and lines[1].startswith(b"{")):
         return json_lines(root, file)
     return _json_object(root, file)
 
 
 def _json_object(root: Path, file: str) -> RawRows:
+    """A file of one row, as corpora have that give each problem a folder."""
+    start = b""
     try:
         with _open(root / file) as stream:
+            start = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+        with _open(root / file) as stream:
             yield RawRow(root, file, 0, json.load(stream))
-    except (ValueError, RecursionError, OSError, EOFError) as error:
-        yield BadRow(str(root / file), None, f"{INVALID}: {error}")
+    except (ValueError, RecursionError, *UNREADABLE) as error:
+        kind = BadRow if start.startswith(b"{") or not start else BrokenFile
+        yield kind(str(root / file), None, f"{INVALID}: {error}")
 
 
-def _is_json(text: bytes) -> bool:
+def _is_row(line: bytes) -> bool:
+    """Whether a line is a whole object; of an object that is written over lines, none is."""
+    if not line.startswith((b"{", b"\xef\xbb\xbf{")):
+        return False
     try:
-        json.loads(text)
+        return bool(json.loads(line))
     except (ValueError, RecursionError):
         return False
-    return True
 
 
 def _open(path: Path) -> BinaryIO:
@@ -138,11 +150,12 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _numbered(rows: Iterable[Any], root: Path, file: str) -> RawRows:
+    row = -1
     try:
         for row, data in enumerate(rows):
             if isinstance(data, ValueError):
                 yield BadRow(str(root / file), row, str(data))
             else:
                 yield RawRow(root, file, row, data)
-    except ValueError as error:
-        yield BadRow(str(root / file), None, str(error))
+    except (ValueError, OSError) as error:
+        yield BrokenFile(str(root / file), row + 1 or None, str(error))

@@ -24,8 +24,7 @@ ABOUT = About(
     "image",
     "Apache-2.0",
     157_000,
-    hub="Quinn777/AtomMATH",
-    unverified=("license", "n_rows", "hub"),
+    hub="Quinn777/AtomMATH-SFT",
 )
 FINAL = re.compile(r"(?:final answer|answer) is:?\s*(\S.*?)\s*$", re.IGNORECASE)
 

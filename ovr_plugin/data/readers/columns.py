@@ -8,26 +8,37 @@ the first row has not is a mistake in the naming and stops at once, with the col
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from decimal import Decimal
-from numbers import Real
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ovr_plugin.data.prompt import question_prompt
 from ovr_plugin.data.readers._about import About
 from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._own_table import (
+    as_text,
+    checked_table,
+    find,
+    name_problems,
+    optional,
+    read_names,
+    single,
+    text,
+)
 from ovr_plugin.data.readers._pictures import picture
 from ovr_plugin.data.readers._read import read_files
 from ovr_plugin.data.readers._rows import RawRow, RowError, choice_at, number_or_none
-from ovr_plugin.data.readers._tables import TABLES, RawRows, table
-from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample, letters
+from ovr_plugin.data.readers._tables import TABLES
+from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, SPLITS, BadRow, Sample, letters
+from ovr_plugin.reward.extract import final_answer
 from ovr_plugin.reward.spec import AnswerSpec
 
 NAME = "columns"
-ABOUT = About("a table of your own", "both", "yours", 0, note="name its columns")
-SPLITS = ("train", "val", "test")
+ABOUT = About(
+    "a table of your own", "both", "yours", 0, note="columns: {question: ..., answer: ...}"
+)
 OF_TABLE = (
     *("question", "answer", "images", "choices", "answer_type", "unit"),
     *("min_pixels", "max_pixels", "split"),
@@ -41,8 +52,9 @@ class Columns:
     Attributes:
         question: column of the question; it and the choices may hold one ``<image>`` per
             picture, all or none.
-        answer: column of the reference: a text or number or a list of one; with ``choices`` also
-            the text of one of them, its letter, or its number from 0.
+        answer: column of the reference: a text or number or a list of one; of a worked solution
+            its final answer (a box, GSM8K's ``#### 72``); with ``choices`` also the text of one of
+            them, its letter, or its number from 0.
         images: column of one picture or a list: paths relative to the table's file or to the
             folder, bytes, or the Hub's structs. In CSV a list is written as JSON.
         choices: column of the list of options; in CSV as JSON.
@@ -68,15 +80,12 @@ class Columns:
     ability: str = "own"
     tolerance: float | None = None
 
-    @classmethod
-    def of(cls, names: Mapping[str, Any]) -> Columns:
-        """Read a mapping; ValueError names what it lacks, what it has too much, and what it may."""
-        known = [field.name for field in fields(cls)]
-        wrong = [f"unknown: {name!r}" for name in names if name not in known]
-        wrong += [f"missing: {name!r}" for name in ("question", "answer") if not names.get(name)]
-        if wrong:
-            raise ValueError(f"columns: {'; '.join(wrong)}; there are {', '.join(known)}")
-        return cls(**names)
+    def problems(self) -> list[str]:
+        """What is wrong with the names beyond their types."""
+        found = name_problems(self)
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            found.append(f".tolerance: must be finite and not negative, not {self.tolerance}")
+        return found
 
     def named(self) -> list[str]:
         """The columns that a table must have."""
@@ -91,43 +100,24 @@ def read(
     Raises:
         ValueError: the columns are not named, or a table has not one of them.
     """
-    if columns is None:
-        raise ValueError("columns: name them, at least question and answer")
-    names = columns if isinstance(columns, Columns) else Columns.of(columns)
-
-    def rows(root: Path, file: str) -> RawRows:
-        for number, raw in enumerate(table(root, file)):
-            if number == 0 and isinstance(raw, RawRow):
-                _check(raw, names)
-            yield raw
-
+    names = read_names(Columns, columns)
+    needed = (names.question, names.answer)
+    rows = partial(checked_table, names=names.named(), needed=needed)
     return read_files(root, TABLES, lambda raw: _to_sample(raw, names), rows)
 
 
-def _check(raw: RawRow, names: Columns) -> None:
-    """Of JSON the first row may lack an optional column; what must be there, it must have."""
-    there = raw.data if isinstance(raw.data, dict) else {}
-    needed = [names.question, names.answer] if "json" in raw.file else names.named()
-    missing = [name for name in needed if name.partition(".")[0] not in there and name not in there]
-    if missing:
-        raise ValueError(
-            f"{raw.root / raw.file}: no column {', '.join(map(repr, missing))}; "
-            f"there are {', '.join(map(repr, there)) or 'none'}"
-        )
-
-
 def _to_sample(raw: RawRow, names: Columns) -> Sample:
-    question, answer = _text(raw, names.question), _text(raw, names.answer)
-    choices = [_as_text(choice, names.choices) for choice in _list(raw, names.choices)]
+    question, answer = text(raw, names.question), final_answer(text(raw, names.answer))
+    choices = [as_text(choice, names.choices) for choice in _list(raw, names.choices)]
     images = [picture(raw, value, names.images or "") for value in _list(raw, names.images)]
     in_choices = any(IMAGE_PLACEHOLDER in choice for choice in choices)
-    kind = _optional(raw, names.answer_type)
+    kind = optional(raw, names.answer_type)
     if choices:
-        answer, kind = _letter(_single(raw, names.answer), answer, choices), kind or "choice"
-    split = _optional(raw, names.split) or "train"
+        answer, kind = _letter(single(raw, names.answer), answer, choices), kind or "choice"
+    split = optional(raw, names.split) or "train"
     if split not in SPLITS:
         raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
-    answer_type, unit = kind or number_or_none(answer), _optional(raw, names.unit)
+    answer_type, unit = kind or number_or_none(answer), optional(raw, names.unit)
     try:
         AnswerSpec.of({"answer_type": answer_type, "unit": unit, "tolerance": names.tolerance})
     except ValueError as error:
@@ -150,51 +140,14 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
 
 
 def _whole(raw: RawRow, name: str | None) -> int | None:
-    text = _optional(raw, name)
-    if text is not None and not text.isdecimal():
-        raise RowError(f"not a number of pixels: {name!r} is {text!r:.60}")
-    return None if text is None else int(text)
-
-
-def _find(data: Any, name: str | None) -> Any:
-    """The value of a column, ``a.b`` being b within a; None where it is not there."""
-    if name is None or not isinstance(data, Mapping):
-        return None
-    if name in data:
-        return data[name]
-    head, dot, rest = name.partition(".")
-    return _find(data.get(head), rest) if dot else None
-
-
-def _single(raw: RawRow, name: str | None) -> Any:
-    """The value of a column, or the one element of its list."""
-    value = _find(raw.data, name)
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-def _text(raw: RawRow, name: str) -> str:
-    value = _single(raw, name)
-    text = "" if value is None else _as_text(value, name).strip()
-    if not text:
-        raise RowError(f"empty: {name!r}")
-    return text
-
-
-def _as_text(value: Any, name: str | None) -> str:
-    if value != value:  # how pandas writes that there is nothing
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | Real | Decimal):
-        raise RowError(f"neither text nor number: {name!r} is {value!r:.60}")
-    return format(value, "f") if isinstance(value, Decimal) else str(value).strip()
-
-
-def _optional(raw: RawRow, name: str | None) -> str | None:
-    value = _single(raw, name)
-    return None if value is None else _as_text(value, name) or None
+    number = optional(raw, name)
+    if number is not None and not number.isdecimal():
+        raise RowError(f"not a number of pixels: {name!r} is {number!r:.60}")
+    return None if number is None else int(number)
 
 
 def _list(raw: RawRow, name: str | None) -> list[Any]:
-    value = _find(raw.data, name)
+    value = find(raw.data, name)
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
@@ -214,3 +167,6 @@ def _letter(value: Any, answer: str, choices: list[str]) -> str:
     if letter in letters(len(choices)) and not choices.count(answer):
         return letter
     raise RowError(f"the answer is not exactly one of the choices: {answer!r} among {choices}")
+
+
+NAMES = Columns

@@ -3,7 +3,9 @@
 Layouts: ``GeoQA3/json/<split>/*.json`` with pictures in ``GeoQA3/image``, the Hub's GEOQA_R1V
 tables (image, problem, ``<answer>`` in solution), and tables of image_path, question and
 ground_truth. In the first the answer is the option that ``label``, from 0, points at. The authors'
-pickles are refused: a pickle runs code when it is read; convert them to the first layout. H-GEO's
+pickles are refused: a pickle runs code when it is read; convert them to the first layout. UniGeo
+is published as such pickles only: its calculation problems have GeoQA's fields and, converted, are
+read; its proofs have no answer that a rule can judge and become bad rows. H-GEO's
 rows, wrong solutions of GeoQA's questions, are no questions with an answer.
 """
 
@@ -30,7 +32,14 @@ from ovr_plugin.data.readers._tables import TABLES, RawRows, table
 from ovr_plugin.data.sample import BadRow, Sample
 
 NAME = "geoqa"
-ABOUT = About("GeoQA", "image", "not stated", 5_010, hub="leonardPKU/GEOQA_R1V_Train_8K")
+ABOUT = About(
+    "GeoQA",
+    "image",
+    "not stated",
+    5_010,
+    hub="leonardPKU/GEOQA_R1V_Train_8K",
+    note="also UniGeo's calculation problems, from pickles converted to json/<split>/<id>.json",
+)
 FILES = ("**/json/*/*.json", *TABLES, "**/*.pk", "**/*.pkl")
 
 
@@ -47,6 +56,8 @@ def _rows(root: Path, file: str) -> RawRows:
 
 
 def _to_sample(raw: RawRow) -> Sample:
+    if isinstance(raw.data, dict) and "proving_sequence" in raw.data:
+        raise RowError("a proof: no rule can judge an answer (UniGeo)")
     name = first_of(raw, "subject", "problem", "question", "messages")
     if name == "subject":
         return _to_choice(raw)

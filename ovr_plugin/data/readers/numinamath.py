@@ -26,7 +26,7 @@ ABOUT = About(
     "Apache-2.0",
     896_215,
     hub="AI-MO/NuminaMath-1.5",
-    unverified=("license", "n_rows"),
+    unverified=("n_rows",),
 )
 NO_ANSWER = ("proof", "notfound", "not found", "")
 PROOF = "proof"

@@ -21,10 +21,9 @@ NAME = "tulu3_math"
 ABOUT = About(
     "Tulu 3 RLVR-MATH",
     "text",
-    "ODC-BY (MATH: MIT)",
+    "not stated (its mix: ODC-BY; MATH: MIT)",
     7_500,
     hub="allenai/RLVR-MATH",
-    unverified=("license",),
 )
 QUESTION, ANSWER = "Question:", "Answer:"
 

@@ -7,6 +7,7 @@ has it.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -41,6 +42,11 @@ def all_benchmarks() -> dict[str, Benchmark]:
     return found
 
 
+def of_suites(names: list[str]) -> frozenset[str]:
+    """The benchmarks that come with a suite and are not named themselves."""
+    return frozenset(each for name in names for each in SUITES.get(name, ())) - set(names)
+
+
 def get_benchmarks(names: list[str]) -> list[Benchmark]:
     """Return benchmarks by their names or those of suites, or parquet files, each once.
 
@@ -55,7 +61,18 @@ def get_benchmarks(names: list[str]) -> list[Benchmark]:
     wanted = [each for name in names for each in SUITES.get(name, (name,))]
     if unknown := sorted(set(wanted) - set(known)):
         raise ValueError(
-            f"no benchmark named {', '.join(unknown)}; there are {', '.join(sorted(known))}, "
-            f"and the suites {', '.join(SUITES)}"
+            f"no benchmark named {', '.join(unknown)}{_meant(unknown, [*known, *SUITES])}; there "
+            f"are {', '.join(sorted(known))}, and the suites {', '.join(SUITES)}"
         )
     return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def _meant(unknown: list[str], known: list[str]) -> str:
+    """Which names were probably meant, also where hyphens, spaces or capitals tell them apart."""
+    plain = {_plain(name): name for name in known}
+    near = [plain[each] for name in unknown for each in get_close_matches(_plain(name), plain)]
+    return f" (perhaps {' or '.join(dict.fromkeys(near))}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -6,13 +6,16 @@ import ast
 import base64
 import binascii
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.prompt import question_prompt
-from ovr_plugin.data.readers._pictures import picture_of
+from ovr_plugin.data.readers import _pictures
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, Sample, letters
+from ovr_plugin.eval.benchmark import PictureError
 from ovr_plugin.eval.scoring import Item
 
 MAX_PATH_CHARS = 512  # a longer text in a picture's field is the picture itself, in base64
@@ -49,6 +52,9 @@ def item(
         ability: reasoning or perception.
         facts: what the protocol groups by.
         part: tells items of one raw row apart.
+
+    Raises:
+        PictureError: a picture could not be had.
     """
     images, choices = images or [], choices or []
     n_in_choices = sum(choice.count(IMAGE_PLACEHOLDER) for choice in choices)
@@ -64,7 +70,17 @@ def item(
         answer_type="choice" if choices and answer_type is None else answer_type,
         tolerance=tolerance,
     )
-    return Item(sample, facts or {}, alternatives)
+    made = Item(sample, facts or {}, alternatives)
+    if absent := [image.why for image in images if isinstance(image, AbsentPicture)]:
+        raise PictureError("; ".join(absent), made)
+    return made
+
+
+@dataclass(frozen=True)
+class AbsentPicture(ImageRef):
+    """In place of a picture that could not be had: the row's other facts are still wanted."""
+
+    why: str = ""
 
 
 def yes_or_no(question: str) -> str:
@@ -88,15 +104,30 @@ def optional(raw: RawRow, *names: str) -> str:
 
 
 def picture(raw: RawRow, *names: str) -> ImageRef:
-    """The picture in the first of these fields that the row has: bytes, a path or base64."""
+    """The picture in the first of these fields that the row has: bytes, a path or base64.
+
+    One that is not there is an `AbsentPicture`, over which `item` raises.
+    """
     name = next((each for each in names if raw.data.get(each)), names[0])
     value = raw.data.get(name)
     if isinstance(value, str) and len(value) > MAX_PATH_CHARS:
         try:
             return ImageRef(data=base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError):
-            raise RowError(f"not a picture in base64: {name!r} is {value!r:.60}") from None
-    return picture_of(raw, name)
+            return AbsentPicture(why=f"not a picture in base64: {name!r} is {value!r:.60}")
+    return _or_absent(lambda: _pictures.picture_of(raw, name))
+
+
+def picture_at(raw: RawRow, path: str) -> ImageRef:
+    """The picture of this path below the benchmark's folder, or an `AbsentPicture`."""
+    return _or_absent(lambda: _pictures.picture_at(raw, path))
+
+
+def _or_absent(find: Callable[[], ImageRef]) -> ImageRef:
+    try:
+        return find()
+    except RowError as error:
+        return AbsentPicture(why=str(error))
 
 
 def lettered_options(raw: RawRow, labels: str = "ABCDEFGHIJ") -> list[str]:

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers._pictures import picture_at
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source, json_or_table
-from ovr_plugin.eval.benchmarks._rows import item, picture, text
+from ovr_plugin.eval.benchmarks._rows import item, picture, picture_at, text
 from ovr_plugin.eval.scoring import Item, Scoring, accuracy
 
 NONE = " If there is none, answer 'Not Applicable'."

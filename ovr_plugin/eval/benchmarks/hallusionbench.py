@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers._pictures import picture_at
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
-from ovr_plugin.eval.benchmarks._rows import item, picture, text, yes_or_no
+from ovr_plugin.eval.benchmarks._rows import item, picture, picture_at, text, yes_or_no
 from ovr_plugin.eval.scoring import Item, Parts, Scored, Scoring, add, answered, right_as_one, same
 
 ANSWERS = {"0": "no", "1": "yes"}

@@ -8,10 +8,9 @@ benchmark run VLMEvalKit (`ovr_plugin.eval.importers`).
 
 from __future__ import annotations
 
-from ovr_plugin.data.readers._pictures import picture_at
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source, json_or_table
-from ovr_plugin.eval.benchmarks._rows import item, picture, text
+from ovr_plugin.eval.benchmarks._rows import item, picture, picture_at, text
 from ovr_plugin.eval.scoring import Item
 
 MAX_WORDS = 5  # of a reference that a rule can match

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 
 from ovr_plugin.data.images import ImageRef
-from ovr_plugin.data.readers._pictures import picture_at
 from ovr_plugin.data.readers._rows import RawRow, RowError
 from ovr_plugin.data.readers._tables import json_lines
 from ovr_plugin.eval.benchmark import Benchmark, Paper, Source
-from ovr_plugin.eval.benchmarks._rows import item, optional, picture, text, yes_or_no
+from ovr_plugin.eval.benchmarks._rows import item, optional, picture, picture_at, text, yes_or_no
 from ovr_plugin.eval.scoring import Item, Scoring, yes_no_f1
 
 KIND = re.compile(r"random|popular|adversarial")

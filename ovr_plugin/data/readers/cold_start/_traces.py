@@ -54,6 +54,15 @@ def read_trace(text: str) -> str:
     return trace(thinking.strip().removeprefix(THINK_OPEN), solution)
 
 
+def read_response(text: str) -> str:
+    """As `read_trace`; a text without any tag stays as it is."""
+    tagged = THINK_OPEN in text or THINK_CLOSE in text or SKY_TAG.search(text)
+    response = read_trace(text) if tagged else text.strip()
+    if not response:
+        raise RowError("the response is empty")
+    return response
+
+
 def _sky_trace(text: str) -> str:
     found = SKY_THOUGHT.fullmatch(text)
     if found:

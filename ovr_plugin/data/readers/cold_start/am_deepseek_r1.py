@@ -29,7 +29,7 @@ ABOUT = About(
     1_400_000,
     "cold start",
     "a-m-team/AM-DeepSeek-R1-Distilled-1.4M",
-    note="layout not seen by us",
+    note="its layout was not seen; read are messages of a user and an assistant",
     unverified=("license",),
 )
 ANSWER = re.compile(r"<answer>(.*?)</answer>\s*\Z", re.DOTALL)

@@ -25,7 +25,6 @@ ABOUT = About(
     113_957,
     "cold start",
     "open-thoughts/OpenThoughts-114k",
-    unverified=("license",),
 )
 
 

@@ -14,21 +14,20 @@ from typing import Any
 from ovr_plugin.data.readers._about import About
 from ovr_plugin.data.readers._corpus import Location
 from ovr_plugin.data.readers._read import read_files
-from ovr_plugin.data.readers._rows import RawRow, RowError, first_of
+from ovr_plugin.data.readers._rows import RawRow, first_of
 from ovr_plugin.data.readers._tables import TABLES
-from ovr_plugin.data.readers.cold_start._traces import (
-    SKY_TAG,
-    THINK_CLOSE,
-    THINK_OPEN,
-    prompt_of,
-    read_trace,
-    turns_of,
-)
+from ovr_plugin.data.readers.cold_start._traces import prompt_of, read_response, turns_of
 from ovr_plugin.data.sample import BadRow, ColdStartSample
 
 NAME = "ovr"
 ABOUT = About(
-    "OVR cold start", "text", "not stated", 2_000_000, "cold start", note="layout not seen by us"
+    "OVR cold start",
+    "text",
+    "not stated",
+    2_000_000,
+    "cold start",
+    note="its layout was not seen; read are conversations, messages, lists of turns, and question, "
+    "problem, prompt or instruction beside response or output",
 )
 
 
@@ -39,10 +38,7 @@ def read(root: Location) -> Iterator[ColdStartSample | BadRow]:
 
 def _to_sample(raw: RawRow) -> ColdStartSample:
     question, text = _pair(raw)
-    tagged = THINK_OPEN in text or THINK_CLOSE in text or SKY_TAG.search(text)
-    response = read_trace(text) if tagged else text.strip()
-    if not response:
-        raise RowError("the response is empty")
+    response = read_response(text)
     return ColdStartSample(
         data_source=NAME,
         prompt=prompt_of(question, response),

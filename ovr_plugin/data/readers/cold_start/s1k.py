@@ -17,9 +17,7 @@ from ovr_plugin.data.readers.cold_start._traces import prompt_of, trace
 from ovr_plugin.data.sample import BadRow, ColdStartSample
 
 NAME = "s1k"
-ABOUT = About(
-    "s1K-1.1", "text", "MIT", 1_000, "cold start", "simplescaling/s1K-1.1", unverified=("license",)
-)
+ABOUT = About("s1K-1.1", "text", "MIT", 1_000, "cold start", "simplescaling/s1K-1.1")
 
 
 def read(root: Location) -> Iterator[ColdStartSample | BadRow]:

@@ -1,0 +1,102 @@
+r"""A user's own table of responses to learn from: a column of questions and one of responses.
+
+``get_cold_start_reader("columns", {"question": "prompt", "response": "output"})``. Formats and
+errors are those of the reader ``columns`` for RL. Thinking tags are put into the one spelling of
+all readers; a response without any stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ovr_plugin.data.readers._about import About
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._own_table import (
+    checked_table,
+    name_problems,
+    optional,
+    read_names,
+    text,
+)
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, RowError
+from ovr_plugin.data.readers._tables import TABLES
+from ovr_plugin.data.readers.cold_start._traces import prompt_of, read_response, trace
+from ovr_plugin.data.sample import SPLITS, BadRow, ColdStartSample
+from ovr_plugin.reward.extract import final_answer
+
+NAME = "columns"
+ABOUT = About(
+    "a table of your own",
+    "text",
+    "yours",
+    0,
+    "cold start",
+    note="columns: {question: ..., response: ...}",
+)
+OF_TABLE = ("question", "response", "thinking", "answer", "split")
+
+
+@dataclass(frozen=True)
+class PairColumns:
+    """Where a table has what; only question and response must be named.
+
+    Attributes:
+        question: column of the question.
+        response: column of the response, with its thinking or without.
+        thinking: column of the thinking, where it stands apart from the response.
+        answer: column of the reference answer.
+        split: column that says train, val or test; by default the file's name does.
+        data_source: what the rows are called in metrics, not a column.
+    """
+
+    question: str
+    response: str
+    thinking: str | None = None
+    answer: str | None = None
+    split: str | None = None
+    data_source: str = "own"
+
+    def problems(self) -> list[str]:
+        """What is wrong with the names beyond their types."""
+        return name_problems(self)
+
+    def named(self) -> list[str]:
+        """The columns that a table must have."""
+        return [name for name in (getattr(self, field) for field in OF_TABLE) if name]
+
+
+NAMES = PairColumns
+
+
+def read(
+    root: Location, columns: PairColumns | Mapping[str, Any] | None = None
+) -> Iterator[ColdStartSample | BadRow]:
+    """Every row of the tables under ``root``.
+
+    Raises:
+        ValueError: the columns are not named, or a table has not one of them.
+    """
+    names = read_names(PairColumns, columns)
+    needed = (names.question, names.response)
+    rows = partial(checked_table, names=names.named(), needed=needed)
+    return read_files(root, TABLES, lambda raw: _to_sample(raw, names), rows)
+
+
+def _to_sample(raw: RawRow, names: PairColumns) -> ColdStartSample:
+    response, thinking = text(raw, names.response), optional(raw, names.thinking)
+    response = read_response(response) if thinking is None else trace(thinking, response)
+    split = optional(raw, names.split) or "train"
+    if split not in SPLITS:
+        raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
+    return ColdStartSample(
+        data_source=names.data_source,
+        prompt=prompt_of(text(raw, names.question), response),
+        response=response,
+        id=raw.id(names.data_source),
+        split=split,
+        ground_truth=final_answer(optional(raw, names.answer)),
+    )
