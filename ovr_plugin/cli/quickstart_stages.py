@@ -143,7 +143,7 @@ def ppo(run: RunFolder, size: Size, console: Console, variant: Variant | None = 
         override("data.train_files", _train_rows(run, variant.modality)),
         override("data.val_files", run.data / "val.parquet"),
         f"data.train_batch_size={size.prompts_per_step}",
-        *(["data.mix={image_fraction: 0.5}"] if variant.modality is None else []),
+        *(["data.mix={image_fraction: 0.75}"] if variant.modality is None else []),
         f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
         f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
         f"ovr.length_schedule={[list(stage) for stage in size.lengths]}".replace(" ", ""),

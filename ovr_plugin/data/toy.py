@@ -1,19 +1,24 @@
 r"""Generated rows for the quickstart and the tests: five skills, in words and in pictures.
 
-A scene is a row of four places, each with a box of one of four colours or empty. In words it is
-four words; as a picture of 112 x 28 pixels it is four tokens of Qwen2.5-VL, in the same order. Of a
-scene one asks for a colour, a count, a comparison, a position, or a small sum. The RL rows ask in
-words or about the picture; the cold-start rows answer the questions in words with a short chain of
-reasoning that shows the paper's behaviours (OVR 2) and ends in ``\boxed{}``.
+A scene is one to four boxes of one colour; a single one has a place. In words it is a sentence
+("Three red boxes."), as a picture 28 x 28 pixels, one token of Qwen2.5-VL. Of a scene one asks for
+the colour, the number, the place, a comparison, or a sum. The RL rows ask in words or about the
+picture; the cold-start rows answer the questions in words, with a short chain of reasoning that
+shows one of the paper's behaviours for each skill (OVR 2) and ends in ``\boxed{}``.
+
+Two things let a model of two million parameters learn to see from a few thousand binary rewards.
+Chains are the same for all questions of a skill, so that what is sampled is the guess about the
+scene. And a third of the cold start's scenes are smudged: their words are letters without a
+meaning, and their answers random, so that a model guesses evenly about what it cannot read yet.
 
 Everything is a function of (seed, row number): a longer list starts with the shorter one. A fifth
-of all scenes is held out: no row of training, in either modality or stage, shows one of them.
+of all scenes is held out: no row of training says one of their sentences or shows their picture.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -27,141 +32,109 @@ from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, ColdStartSample, Message, 
 NAME = "toy"
 INSTRUCTION = r"Put the answer in \boxed{}."
 COLOURS = {
-    "red": (220, 30, 30),
-    "green": (30, 160, 60),
-    "blue": (30, 70, 220),
-    "yellow": (240, 210, 40),
+    "red": (230, 20, 20),
+    "green": (20, 190, 50),
+    "blue": (30, 60, 240),
+    "yellow": (250, 230, 20),
+    "black": (0, 0, 0),
+    "white": (255, 255, 255),
 }
-EMPTY = "empty"
-PLACES = ("first", "second", "third", "last")
-PRICES = {"red": 1, "blue": 2}
-CELL = 28  # pixels: 2 x 2 patches of Qwen2.5-VL, that is, one token
+# The mean of what the processor takes for white noise: an empty patch is zero to the tower.
+BACKGROUND = (123, 117, 104)
+NUMBERS = ("one", "two", "three", "four")
+PLACES = {"left": (0, 7), "right": (14, 7), "top": (7, 0), "bottom": (7, 14)}  # of the quarter
+QUARTERS = ((0, 0), (14, 0), (0, 14), (14, 14))
+SIDE = 28  # pixels of a picture: 2 x 2 patches of Qwen2.5-VL, that is, one token
+SHADE = 20  # most that a channel of a box differs from its colour
 HELD_OUT = 5  # one scene in so many
+SMUDGED = 0.35  # share of the cold start
+SMUDGES = "bcdfghjklmnpqrstvwxz"
 BACKTRACKING = "Wait, let me look again."
 VERIFICATION = "Let me check."
 # What Qwen2.5-VL's chat template adds to every prompt.
 TEMPLATE_TEXTS = ["system\nYou are a helpful assistant.", "user\n", "assistant\n"]
 
-Scene = tuple[str, ...]  # of each place a colour or EMPTY
+
+@dataclass(frozen=True)
+class Scene:
+    """Boxes as (left, top, side) in pixels, their name and their very colour."""
+
+    colour: str
+    place: str | None  # of a single box
+    boxes: tuple[tuple[int, int, int], ...]
+    rgb: tuple[int, ...]
+
+    @property
+    def n(self) -> int:
+        """How many boxes."""
+        return len(self.boxes)
+
+    @property
+    def facts(self) -> str:
+        """The scene in words."""
+        kind = f"{NUMBERS[self.n - 1]} {self.colour}".capitalize()
+        return f"{kind} box, {self.place}." if self.place else f"{kind} boxes."
 
 
 @dataclass(frozen=True)
 class Puzzle:
-    """One question about a scene, with what the reasoning about it says."""
+    """One question about a scene, and the reasoning that answers it."""
 
     scene: Scene
     skill: str
     question: str
     answer: str
-    steps: str
-    check: str
-    wrong: str
+    reasoning: str
     answer_type: str = "text"
 
-    @property
-    def facts(self) -> str:
-        """The scene in words."""
-        return f"{' '.join(self.scene)}.".capitalize()
+
+def _colour(scene: Scene, rng: np.random.Generator) -> Puzzle:
+    colour = scene.colour
+    said = f"It is {colour}. {VERIFICATION} The colour is {colour}."
+    return Puzzle(scene, "colour", "What is the colour?", colour, said)
 
 
-def _colour(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    filled = [place for place, what in enumerate(scene) if what != EMPTY]
-    if not filled:
-        return None
-    place = int(rng.choice(filled))
-    colour, other = scene[place], _another(COLOURS, scene[place], rng)
-    return Puzzle(
-        scene,
-        "colour",
-        question=f"What colour is the {PLACES[place]} box?",
-        answer=colour,
-        steps=f"We want the {PLACES[place]} box. It is {colour}.",
-        check=f"The {PLACES[place]} is {colour}.",
-        wrong=f"It is {other}.",
-    )
-
-
-def _count(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    left, right = (sum(what != EMPTY for what in half) for half in (scene[:2], scene[2:]))
-    total = left + right
-    if not total:
-        return None
-    return Puzzle(
-        scene,
-        "count",
-        question="How many boxes are there?",
-        answer=str(total),
-        steps=f"First the left: {left}. Then the right: {right}. {left} + {right} = {total}.",
-        check=f"{left} and {right} are {total}.",
-        wrong=f"There are {total % 4 + 1}.",
-        answer_type="number",
-    )
-
-
-def _compare(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    first, second = (str(colour) for colour in rng.permutation(list(COLOURS))[:2])
-    counts = {colour: scene.count(colour) for colour in (first, second)}
-    less, more = sorted(counts, key=counts.__getitem__)
-    if counts[less] == counts[more]:
-        return None
-    return Puzzle(
-        scene,
-        "compare",
-        question=f"Are there more {first} or more {second} boxes?",
-        answer=more,
-        steps=f"First {first}: {counts[first]}. Then {second}: {counts[second]}. More {more}.",
-        check=f"{counts[more]} is more than {counts[less]}.",
-        wrong=f"More {less}.",
-    )
+def _count(scene: Scene, rng: np.random.Generator) -> Puzzle:
+    said = f"We want the number. There are {scene.n}."
+    return Puzzle(scene, "count", "How many boxes are there?", str(scene.n), said, "number")
 
 
 def _position(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    single = [colour for colour in COLOURS if scene.count(colour) == 1]
-    if not single:
+    if not scene.place:
         return None
-    colour = str(rng.choice(single))
-    place = PLACES[scene.index(colour)]
-    return Puzzle(
-        scene,
-        "position",
-        question=f"Which box is {colour}?",
-        answer=place,
-        steps=f"We want the {colour} box. It is the {place}.",
-        check=f"The {place} is {colour}.",
-        wrong=f"It is the {_another(PLACES, place, rng)}.",
-    )
+    places = list(PLACES)
+    opposite = places[places.index(scene.place) ^ 1]
+    said = f"Not {opposite}. {BACKTRACKING} It is {scene.place}."
+    return Puzzle(scene, "position", "Where is the box?", scene.place, said)
 
 
-def _arithmetic(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    parts = [scene.count(colour) * price for colour, price in PRICES.items()]
-    total = sum(parts)
-    if not total:
-        return None
-    names = ". Then ".join(f"{colour}: {part}" for colour, part in zip(PRICES, parts, strict=True))
-    return Puzzle(
-        scene,
-        "arithmetic",
-        question="Red boxes cost 1 and blue boxes cost 2. What do they cost together?",
-        answer=str(total),
-        steps=f"First {names}. {parts[0]} + {parts[1]} = {total}.",
-        check=f"{parts[0]} and {parts[1]} are {total}.",
-        wrong=f"They cost {total + 1}.",
-        answer_type="number",
-    )
+def _compare(scene: Scene, rng: np.random.Generator) -> Puzzle:
+    limit = int(rng.choice([k for k in range(6) if k != scene.n]))
+    answer = "more" if scene.n > limit else "less"
+    said = f"First the number: {scene.n}. Then {scene.n} is {answer} than {limit}."
+    return Puzzle(scene, "compare", f"Are there more or less than {limit}?", answer, said)
+
+
+def _arithmetic(scene: Scene, rng: np.random.Generator) -> Puzzle:
+    added = int(rng.integers(1, 6))
+    total = scene.n + added
+    said = f"First the number: {scene.n}. Then {scene.n} + {added} = {total}."
+    question = f"I add {added}. How many boxes are there now?"
+    return Puzzle(scene, "arithmetic", question, str(total), said, "number")
 
 
 SKILLS: tuple[Callable[[Scene, np.random.Generator], Puzzle | None], ...] = (
     _colour,
     _count,
-    _compare,
     _position,
+    _compare,
     _arithmetic,
 )
 
 
-def is_held_out(scene: Scene) -> bool:
-    """Whether a scene belongs to evaluation alone."""
-    return zlib.crc32(" ".join(scene).encode()) % HELD_OUT == 0
+def is_held_out(text_or_picture: str) -> bool:
+    """Whether a scene, by its sentence or its drawing, belongs to evaluation alone."""
+    return zlib.crc32(text_or_picture.encode()) % HELD_OUT == 0
 
 
 def toy_rows(
@@ -173,7 +146,7 @@ def toy_rows(
         n: number of rows.
         seed: of the rows.
         modality: ``text``, ``image``, or ``mixed``, which alternates (OVR 3.2 mixes the two).
-        held_out: of the scenes that no training row shows.
+        held_out: of the scenes that no training row says or shows.
     """
     if modality not in ("text", "image", "mixed"):
         raise ValueError(f"modality {modality!r} is not text, image or mixed")
@@ -181,19 +154,20 @@ def toy_rows(
 
 
 def _row(index: int, seed: int, modality: str, held_out: bool) -> Sample:
-    puzzle = _puzzle(seed, index, held_out)
     is_image = modality == "image" or (modality == "mixed" and index % 2 == 1)
-    asked = IMAGE_PLACEHOLDER if is_image else f"{puzzle.facts} "
+    puzzle = _puzzle(seed, index, is_image, held_out)
+    asked = IMAGE_PLACEHOLDER if is_image else f"{puzzle.scene.facts} "
     return Sample(
         data_source=f"{NAME}_{'image' if is_image else 'text'}",
         prompt=_prompt(asked + puzzle.question),
         ground_truth=puzzle.answer,
-        images=[ImageRef(data=_png(puzzle.scene, seed, index))] if is_image else [],
+        images=[ImageRef(data=_png(puzzle.scene))] if is_image else [],
         ability=puzzle.skill,
         id=f"{NAME}/{seed}#{index}",
         index=index,
         split="test" if held_out else "train",
         answer_type=puzzle.answer_type,
+        min_pixels=SIDE**2 if is_image else None,
     )
 
 
@@ -204,60 +178,66 @@ def toy_cold_start_rows(n: int, seed: int = 0) -> list[ColdStartSample]:
 
 def _cold_start_row(index: int, seed: int) -> ColdStartSample:
     puzzle = _puzzle(seed, index)
-    behaviour = (
-        puzzle.steps,  # subgoals, or backward from what is wanted
-        f"{puzzle.wrong} {BACKTRACKING} {puzzle.steps}",
-        f"{puzzle.steps} {VERIFICATION} {puzzle.check}",
-    )[index // (2 * len(SKILLS)) % 3]
+    rng = np.random.default_rng((seed, index, 1))
+    facts = puzzle.scene.facts
+    if rng.random() < SMUDGED:
+        facts = " ".join(_smudge(rng) for _ in range(rng.integers(1, 4))) + "."
     return ColdStartSample(
         data_source=f"{NAME}_cold_start",
-        prompt=_prompt(f"{puzzle.facts} {puzzle.question}"),
-        response=f"{behaviour} \\boxed{{{puzzle.answer}}}",
+        prompt=_prompt(f"{facts} {puzzle.question}"),
+        response=f"{puzzle.reasoning} \\boxed{{{puzzle.answer}}}",
         id=f"{NAME}/{seed}#{index}",
         index=index,
     )
 
 
-def _puzzle(seed: int, index: int, held_out: bool = False) -> Puzzle:
+def _smudge(rng: np.random.Generator) -> str:
+    return "".join(rng.choice(list(SMUDGES), size=rng.integers(1, 3)))
+
+
+def _puzzle(seed: int, index: int, is_image: bool = False, held_out: bool = False) -> Puzzle:
     """The row's puzzle: scenes are drawn until one has an answer and is on the right side."""
     # Two rows (text, image) of a mixed list share a skill, so that each modality has all skills.
     skill = SKILLS[index // 2 % len(SKILLS)]
     rng = np.random.default_rng((seed, index))
     while True:
-        scene = _scene(rng)
-        puzzle = skill(scene, rng) if is_held_out(scene) == held_out else None
+        scene = _scene(rng, single=skill is _position)
+        if is_held_out(repr(scene) if is_image else scene.facts) != held_out:
+            continue
+        puzzle = skill(scene, rng)
         if puzzle is not None:
             return puzzle
 
 
-def _scene(rng: np.random.Generator) -> Scene:
-    """One to four boxes, each number as often."""
-    places = rng.permutation(len(PLACES))[: rng.integers(1, len(PLACES) + 1)]
-    colours = {int(place): str(rng.choice(list(COLOURS))) for place in places}
-    return tuple(colours.get(place, EMPTY) for place in range(len(PLACES)))
+def _scene(rng: np.random.Generator, single: bool) -> Scene:
+    """One to four boxes, each number as often; size, place and shade of each scene vary."""
+    n = 1 if single else int(rng.integers(1, len(NUMBERS) + 1))
+    place = str(rng.choice(list(PLACES))) if n == 1 else None
+    corners = [PLACES[place]] if place else [QUARTERS[at] for at in rng.permutation(4)[:n]]
+    side = int(rng.integers(9, 13))
+    boxes = tuple((_within(x, side, rng), _within(y, side, rng), side) for x, y in sorted(corners))
+    colour = str(rng.choice(list(COLOURS)))
+    shades = rng.integers(-SHADE, SHADE + 1, size=3)
+    rgb = np.clip(np.add(COLOURS[colour], shades), 0, 255)
+    return Scene(colour, place, boxes, tuple(int(channel) for channel in rgb))
 
 
-def _another(names: Iterable[str], name: str, rng: np.random.Generator) -> str:
-    return str(rng.choice([each for each in names if each != name]))
+def _within(corner: int, side: int, rng: np.random.Generator) -> int:
+    """Where a box starts in the quarter that starts at ``corner``; it touches no other quarter."""
+    return corner + int(rng.integers(1, SIDE // 2 - side))
 
 
 def _prompt(question: str) -> list[Message]:
     return [{"role": "user", "content": f"{question} {INSTRUCTION}"}]
 
 
-def _png(scene: Scene, seed: int, index: int) -> bytes:
-    """The scene drawn; size and place of each box within its cell vary."""
+def _png(scene: Scene) -> bytes:
     from PIL import Image, ImageDraw
 
-    rng = np.random.default_rng((seed, index, 1))
-    image = Image.new("RGB", (len(scene) * CELL, CELL), "white")
+    image = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
     canvas = ImageDraw.Draw(image)
-    for place, what in enumerate(scene):
-        side = int(rng.integers(14, 23))
-        left, top = (int(x) for x in rng.integers(2, CELL - side - 1, size=2))
-        if what != EMPTY:
-            left += place * CELL
-            canvas.rectangle((left, top, left + side, top + side), fill=COLOURS[what])
+    for left, top, side in scene.boxes:
+        canvas.rectangle((left, top, left + side - 1, top + side - 1), fill=scene.rgb)
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -279,7 +259,7 @@ def write_toy(
     No scene of the validation rows is in another file.
     """
     out = Path(out_dir)
-    rl = {
+    rl: dict[str, Sequence[Sample]] = {
         "train": toy_rows(n_train, seed, modality),
         "val": toy_rows(n_val, seed + 1, modality, held_out=True),
     }

@@ -13,10 +13,12 @@ from PIL import Image
 from ovr_plugin.data.files import read_parquet
 from ovr_plugin.data.sample import ColdStartSample, Sample, cold_start_problems, problems
 from ovr_plugin.data.toy import (
+    BACKGROUND,
     BACKTRACKING,
     COLOURS,
-    EMPTY,
-    PLACES,
+    NUMBERS,
+    SHADE,
+    SIDE,
     VERIFICATION,
     toy_cold_start_rows,
     toy_rows,
@@ -24,40 +26,66 @@ from ovr_plugin.data.toy import (
     write_toy,
 )
 
+PLACE_BY_SIDE = {(-1, 0): "left", (1, 0): "right", (0, -1): "top", (0, 1): "bottom"}
+
 
 def pixels(sample):
-    return np.asarray(Image.open(BytesIO(sample.images[0].data)).convert("RGB"))
+    return np.asarray(Image.open(BytesIO(sample.images[0].data)).convert("RGB")).astype(int)
 
 
 def scene_of_picture(sample):
-    """Looks at the pixels only."""
-    image, names = pixels(sample), {value: name for name, value in COLOURS.items()}
-    cells = [image[:, x : x + 28].reshape(-1, 3) for x in range(0, 112, 28)]
-    seen = [{tuple(map(int, pixel)) for pixel in cell} - {(255, 255, 255)} for cell in cells]
-    return [names[colours.pop()] if colours else EMPTY for colours in seen]
+    """(number, colour, place): looks at the pixels only."""
+    image = pixels(sample)
+    is_box = (image != BACKGROUND).any(axis=2)
+    n = n_regions(is_box)
+    seen = image[is_box].mean(axis=0)
+    colour = min(COLOURS, key=lambda name: np.abs(seen - COLOURS[name]).max())
+    assert np.abs(seen - COLOURS[colour]).max() <= SHADE
+    if n > 1:
+        return n, colour, None
+    y, x = (centre - (SIDE - 1) / 2 for centre in np.argwhere(is_box).mean(axis=0))
+    side = (0, int(np.sign(y))) if abs(y) > abs(x) else (int(np.sign(x)), 0)
+    return n, colour, PLACE_BY_SIDE[side]
+
+
+def n_regions(mask):
+    """How many parts of a mask hang together, corners not counted."""
+    left, n = {tuple(at) for at in np.argwhere(mask)}, 0
+    while left:
+        n, edge = n + 1, [left.pop()]
+        while edge:
+            y, x = edge.pop()
+            near = {(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)} & left
+            left -= near
+            edge += near
+    return n
 
 
 def scene_of_text(prompt):
-    """Reads the first sentence only."""
-    return prompt.split(".")[0].lower().split()
+    """(number, colour, place): reads the first sentence only."""
+    number, colour, _, *place = re.findall(r"\w+", prompt.split(".")[0].lower())
+    return NUMBERS.index(number) + 1, colour, place[0] if place else None
 
 
 def solve(scene, question):
     """An independent solution of each skill; the question is all it knows of it."""
-    if "What colour" in question:
-        return scene[PLACES.index(re.search(r"is the (\w+) box", question).group(1))]
-    if "How many" in question:
-        return str(4 - scene.count(EMPTY))
-    if "Which box" in question:
-        return PLACES[scene.index(re.search(r"Which box is (\w+)", question).group(1))]
-    if "cost" in question:
-        return str(scene.count("red") + 2 * scene.count("blue"))
-    first, second = re.search(r"more (\w+) or more (\w+)", question).groups()
-    return max(first, second, key=scene.count)
+    n, colour, place = scene
+    if "colour" in question:
+        return colour
+    if "Where" in question:
+        return place
+    if "less than" in question:
+        return "more" if n > int(re.search(r"than (\d)", question).group(1)) else "less"
+    added = re.search(r"I add (\d)", question)
+    return str(n + (int(added.group(1)) if added else 0))
 
 
 def question_of(row):
-    return re.sub(r"^\w+ \w+ \w+ \w+\. ", "", row.prompt[0]["content"])
+    return re.sub(r"^\w+ \w+ box(es|, \w+)\. ", "", row.prompt[0]["content"])
+
+
+def is_smudged(row):
+    return " box" not in row.prompt[0]["content"].split(".")[0]
 
 
 def test_rows_are_good():
@@ -66,48 +94,49 @@ def test_rows_are_good():
 
 
 def test_pictures_show_the_answer():
-    for sample in toy_rows(200, seed=3, modality="image"):
+    for sample in toy_rows(300, seed=3, modality="image"):
         assert solve(scene_of_picture(sample), question_of(sample)) == sample.ground_truth
-        assert pixels(sample).shape == (28, 112, 3)
+        assert pixels(sample).shape == (SIDE, SIDE, 3)
 
 
 def test_texts_say_the_answer():
-    for sample in toy_rows(200, seed=3, modality="text"):
+    for sample in toy_rows(300, seed=3, modality="text"):
         scene = scene_of_text(sample.prompt[0]["content"])
         assert solve(scene, question_of(sample)) == sample.ground_truth
 
 
-def test_the_same_row_shows_in_a_picture_what_it_says_in_words():
-    rows = zip(toy_rows(40, modality="text"), toy_rows(40, modality="image"), strict=True)
-    for text, image in rows:
-        assert scene_of_text(text.prompt[0]["content"]) == scene_of_picture(image)
-
-
 def test_held_out_scenes_are_in_no_row_of_training():
-    train = [*toy_rows(600, modality="text"), *toy_cold_start_rows(600)]
-    seen = {tuple(scene_of_text(row.prompt[0]["content"])) for row in train}
-    seen |= {tuple(scene_of_picture(row)) for row in toy_rows(200, seed=5, modality="image")}
+    rows = [*toy_rows(600, modality="text"), *toy_cold_start_rows(600)]
+    said = {scene_of_text(row.prompt[0]["content"]) for row in rows if not is_smudged(row)}
     held_out = {
-        tuple(scene_of_picture(row)) for row in toy_rows(200, 1, "image", held_out=True)
-    } | {tuple(scene_of_text(row.prompt[0]["content"])) for row in toy_rows(200, 1, "text", True)}
-    assert len(held_out) > 60
-    assert not seen & held_out
+        scene_of_text(row.prompt[0]["content"]) for row in toy_rows(100, 1, "text", held_out=True)
+    }
+    assert len(held_out) >= 5
+    assert not said & held_out
+    shown = {row.images[0].data for row in toy_rows(2000, modality="image")}
+    assert not shown & {row.images[0].data for row in toy_rows(2000, 1, "image", held_out=True)}
 
 
 def test_responses_end_in_the_answer_of_their_question():
     for row in toy_cold_start_rows(200):
-        answer = solve(scene_of_text(row.prompt[0]["content"]), question_of(row))
-        assert row.response.endswith(f" \\boxed{{{answer}}}")
         assert row.response.count("\\boxed") == 1
+        if not is_smudged(row):
+            answer = solve(scene_of_text(row.prompt[0]["content"]), question_of(row))
+            assert row.response.endswith(f" \\boxed{{{answer}}}")
 
 
-def test_behaviours_are_shared_out_over_the_skills():
-    seen = Counter()
-    for number, row in enumerate(toy_cold_start_rows(30)):
-        behaviour = (BACKTRACKING in row.response, VERIFICATION in row.response)
-        seen[number // 2 % 5, behaviour] += 1
-    assert len(seen) == 15
-    assert set(seen.values()) == {2}
+def test_answers_about_smudged_scenes_are_guesses():
+    rows = [row for row in toy_cold_start_rows(4000) if is_smudged(row)]
+    assert 0.3 < len(rows) / 4000 < 0.4
+    colours = Counter(row.response.split("{")[1][:-1] for row in rows if "colour" in row.response)
+    assert set(colours) == set(COLOURS)
+    assert max(colours.values()) < 2 * min(colours.values())
+
+
+def test_the_chains_show_behaviours():
+    texts = [row.response for row in toy_cold_start_rows(50)]
+    shown = (BACKTRACKING, VERIFICATION, "First the number", "We want the number")
+    assert [sum(words in text for text in texts) for words in shown] == [10, 10, 20, 10]
 
 
 def test_mixed_rows_have_every_skill_in_both_modalities():
@@ -119,11 +148,11 @@ def test_guessing_without_looking_is_right_seldom():
     """The most frequent answer to each kind of question; what a blind model can reach."""
     answers = {}
     for row in toy_rows(2000, modality="image"):
-        kind = re.sub("|".join([*COLOURS, *PLACES]), "_", question_of(row))
+        kind = re.sub(r"[0-5]", "_", question_of(row))
         answers.setdefault(kind, Counter())[row.ground_truth] += 1
     best = {kind: counts.most_common(1)[0][1] for kind, counts in answers.items()}
     assert len(best) == 5
-    assert sum(best.values()) / 2000 < 0.32
+    assert sum(best.values()) / 2000 < 0.36
 
 
 def test_longer_list_starts_with_the_shorter_one():
@@ -134,7 +163,7 @@ def test_longer_list_starts_with_the_shorter_one():
 
 def test_words_are_few_and_rows_short(tokenizer):
     words = {word for text in toy_texts() for word in re.findall(r"\w+", text)}
-    assert len(words) < 90
+    assert len({word for word in words if len(word) > 2}) < 70
     texts = [row.response for row in toy_cold_start_rows(200)]
     texts += [row.prompt[0]["content"] for row in toy_rows(200)]
     assert max(len(tokenizer(text)["input_ids"]) for text in texts) <= 64
