@@ -21,7 +21,7 @@ from ovr_plugin.data.curation.duplicates import FINGERPRINT, fingerprint
 from ovr_plugin.data.curation.picture_hash import THUMBNAIL
 from ovr_plugin.data.curation.row import Row
 from ovr_plugin.data.curation.strata import Measure, Stratification
-from ovr_plugin.data.curation.text import hash64
+from ovr_plugin.data.curation.text import id_key
 from ovr_plugin.data.files import read_jsonl, replacing, save_array, write_jsonl
 from ovr_plugin.data.images import error_text
 from ovr_plugin.data.readers import file_at
@@ -161,7 +161,7 @@ def first_reason(plan: Plan, row: Row) -> tuple[str, str | None]:
 def _mark(
     plan: Plan, row: Row, mark: np.ndarray, thumbnails: list[np.ndarray]
 ) -> tuple[str, str | None]:
-    mark["id"] = hash64(row.sample.id.encode(errors="replace"))
+    mark["id"] = id_key(row.sample.id)
     mark["is_image"] = bool(getattr(row.sample, "images", []))
     for place, (stratification, measure) in enumerate(plan.strata):
         mark["strata"][0, place] = stratification.number(measure(row))

@@ -57,7 +57,7 @@ class ValueModel(nn.Module):
         super().__init__(config)
         self.model = self.backbone(config)
         self.score = nn.Linear(config.text_config.hidden_size, 1, bias=False)
-        self.post_init()  # type: ignore[operator]
+        self.post_init()  # type: ignore[operator]  # of the second base
 
     @property
     def visual(self) -> nn.Module:

@@ -25,11 +25,12 @@ from transformers import AutoConfig, AutoProcessor, Qwen2_5_VLForConditionalGene
 from verl.utils.device import get_device_name
 from verl.utils.distributed import initialize_global_process_group
 
+from ovr_plugin.models.families import QWEN2_5_VL
 from ovr_plugin.planning.models import KNOWN
 
 PARTS = ("visual", "language_model", "lm_head", "score")
 TEXT = {
-    **KNOWN["3b"],
+    **KNOWN[QWEN2_5_VL]["3b"],
     "num_hidden_layers": 12,
     "tie_word_embeddings": False,  # as the 7B's are not
     "max_position_embeddings": 32768,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ovr_plugin.data.curation.row import Row
-from ovr_plugin.data.curation.text import hash64
+from ovr_plugin.data.curation.text import id_key
 from ovr_plugin.data.files import read_jsonl
 
 
@@ -30,7 +30,7 @@ class Lookup:
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, float]]) -> Lookup:
         """Of several values for one id the last counts."""
-        known = {_key(name): value for name, value in pairs}
+        known = {id_key(name): value for name, value in pairs}
         keys = np.fromiter(known.keys(), dtype=np.uint64, count=len(known))
         values = np.fromiter(known.values(), dtype=np.float64, count=len(known))
         order = np.argsort(keys)
@@ -47,7 +47,7 @@ class Lookup:
 
     def get(self, name: str) -> float | None:
         """The value of a row; None if there is none."""
-        key = np.uint64(_key(name))
+        key = np.uint64(id_key(name))
         place = int(np.searchsorted(self.keys, key))
         if place == len(self.keys) or self.keys[place] != key:
             return None
@@ -86,10 +86,6 @@ class Band:
         if value > self.high:
             return f"{self.name} too high: {value:.3g}, over {self.high:g}"
         return None
-
-
-def _key(name: str) -> int:
-    return hash64(name.encode(errors="replace"))
 
 
 def _pairs(path: Path, column: str) -> Iterable[tuple[str, float]]:

@@ -51,6 +51,11 @@ def hash64(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
+def id_key(name: str) -> int:
+    """The hash by which a row's id is looked up; marks and measurements have the same."""
+    return hash64(name.encode(errors="replace"))
+
+
 def question_text(prompt: list[Message]) -> str:
     """What a prompt asks, without pictures' places and the instruction that all rows share."""
     text = "\n".join(message["content"] for message in prompt if message["role"] != "system")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from decimal import Decimal
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ovr_plugin.data.curation.settings import read_settings
-from ovr_plugin.data.readers._rows import RawRow, RowError
-from ovr_plugin.data.readers._tables import RawRows, table
+from ovr_plugin.data.readers._corpus import Location
+from ovr_plugin.data.readers._read import read_files
+from ovr_plugin.data.readers._rows import RawRow, Record, RowError
+from ovr_plugin.data.readers._tables import TABLES, RawRows, table
+from ovr_plugin.data.sample import SPLITS, BadRow
+from ovr_plugin.reward.rows import MISSING, find_field
 
 Names = TypeVar("Names")
 
@@ -25,6 +30,41 @@ def read_names(kind: type[Names], given: Names | Mapping[str, Any] | None) -> Na
     if names is None:
         raise ValueError("; ".join(errors))
     return names
+
+
+def read_table(
+    root: Location,
+    kind: type[Names],
+    given: Names | Mapping[str, Any] | None,
+    columns: Iterable[str],
+    needed: Iterable[str],
+    convert: Callable[[RawRow, Names], Record],
+) -> Iterator[Record | BadRow]:
+    """Every row of the tables under ``root``.
+
+    Args:
+        root: of the tables.
+        kind: the class of the names.
+        given: the names, or their settings.
+        columns: the fields of ``kind`` that name columns.
+        needed: those of them without which there is no row.
+        convert: makes a row of the stage.
+
+    Raises:
+        ValueError: the columns are not named, or a table has not one of them.
+    """
+    names = read_names(kind, given)
+    named = [getattr(names, field) for field in columns if getattr(names, field)]
+    rows = partial(checked_table, names=named, needed=[getattr(names, each) for each in needed])
+    return read_files(root, TABLES, lambda raw: convert(raw, names), rows)
+
+
+def split_of(raw: RawRow, name: str | None) -> str:
+    """The split that a column says, ``train`` without; `RowError` for an unknown one."""
+    split = optional(raw, name) or "train"
+    if split not in SPLITS:
+        raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
+    return split
 
 
 def name_problems(names: Any) -> list[str]:
@@ -69,12 +109,8 @@ def _check(raw: RawRow, needed: Iterable[str]) -> None:
 
 def find(data: Any, name: str | None) -> Any:
     """The value of a column, ``a.b`` being b within a; None where it is not there."""
-    if name is None or not isinstance(data, Mapping):
-        return None
-    if name in data:
-        return data[name]
-    head, dot, rest = name.partition(".")
-    return find(data.get(head), rest) if dot else None
+    value = MISSING if name is None else find_field(data, name)
+    return None if value is MISSING else value
 
 
 def single(raw: RawRow, name: str | None) -> Any:

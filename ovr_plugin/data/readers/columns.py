@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ovr_plugin.data.prompt import question_prompt
@@ -19,19 +18,17 @@ from ovr_plugin.data.readers._about import About
 from ovr_plugin.data.readers._corpus import Location
 from ovr_plugin.data.readers._own_table import (
     as_text,
-    checked_table,
     find,
     name_problems,
     optional,
-    read_names,
+    read_table,
     single,
+    split_of,
     text,
 )
 from ovr_plugin.data.readers._pictures import picture
-from ovr_plugin.data.readers._read import read_files
 from ovr_plugin.data.readers._rows import RawRow, RowError, choice_at, number_or_none
-from ovr_plugin.data.readers._tables import TABLES
-from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, SPLITS, BadRow, Sample, letters
+from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, BadRow, Sample, letters
 from ovr_plugin.reward.extract import final_answer
 from ovr_plugin.reward.spec import AnswerSpec
 
@@ -87,10 +84,6 @@ class Columns:
             found.append(f".tolerance: must be finite and not negative, not {self.tolerance}")
         return found
 
-    def named(self) -> list[str]:
-        """The columns that a table must have."""
-        return [name for name in (getattr(self, field) for field in OF_TABLE) if name]
-
 
 def read(
     root: Location, columns: Columns | Mapping[str, Any] | None = None
@@ -100,10 +93,7 @@ def read(
     Raises:
         ValueError: the columns are not named, or a table has not one of them.
     """
-    names = read_names(Columns, columns)
-    needed = (names.question, names.answer)
-    rows = partial(checked_table, names=names.named(), needed=needed)
-    return read_files(root, TABLES, lambda raw: _to_sample(raw, names), rows)
+    return read_table(root, Columns, columns, OF_TABLE, ("question", "answer"), _to_sample)
 
 
 def _to_sample(raw: RawRow, names: Columns) -> Sample:
@@ -114,9 +104,7 @@ def _to_sample(raw: RawRow, names: Columns) -> Sample:
     kind = optional(raw, names.answer_type)
     if choices:
         answer, kind = _letter(single(raw, names.answer), answer, choices), kind or "choice"
-    split = optional(raw, names.split) or "train"
-    if split not in SPLITS:
-        raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
+    split = split_of(raw, names.split)
     answer_type, unit = kind or number_or_none(answer), optional(raw, names.unit)
     try:
         AnswerSpec.of({"answer_type": answer_type, "unit": unit, "tolerance": names.tolerance})

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ovr_plugin.data.readers._about import About
 from ovr_plugin.data.readers._corpus import Location
 from ovr_plugin.data.readers._own_table import (
-    checked_table,
     name_problems,
     optional,
-    read_names,
+    read_table,
+    split_of,
     text,
 )
-from ovr_plugin.data.readers._read import read_files
-from ovr_plugin.data.readers._rows import RawRow, RowError
-from ovr_plugin.data.readers._tables import TABLES
+from ovr_plugin.data.readers._rows import RawRow
 from ovr_plugin.data.readers.cold_start._traces import prompt_of, read_response, trace
-from ovr_plugin.data.sample import SPLITS, BadRow, ColdStartSample
+from ovr_plugin.data.sample import BadRow, ColdStartSample
 from ovr_plugin.reward.extract import final_answer
 
 NAME = "columns"
@@ -64,10 +61,6 @@ class PairColumns:
         """What is wrong with the names beyond their types."""
         return name_problems(self)
 
-    def named(self) -> list[str]:
-        """The columns that a table must have."""
-        return [name for name in (getattr(self, field) for field in OF_TABLE) if name]
-
 
 NAMES = PairColumns
 
@@ -80,18 +73,13 @@ def read(
     Raises:
         ValueError: the columns are not named, or a table has not one of them.
     """
-    names = read_names(PairColumns, columns)
-    needed = (names.question, names.response)
-    rows = partial(checked_table, names=names.named(), needed=needed)
-    return read_files(root, TABLES, lambda raw: _to_sample(raw, names), rows)
+    return read_table(root, PairColumns, columns, OF_TABLE, ("question", "response"), _to_sample)
 
 
 def _to_sample(raw: RawRow, names: PairColumns) -> ColdStartSample:
     response, thinking = text(raw, names.response), optional(raw, names.thinking)
     response = read_response(response) if thinking is None else trace(thinking, response)
-    split = optional(raw, names.split) or "train"
-    if split not in SPLITS:
-        raise RowError(f"unknown split: {split!r}; there are {', '.join(SPLITS)}")
+    split = split_of(raw, names.split)
     return ColdStartSample(
         data_source=names.data_source,
         prompt=prompt_of(text(raw, names.question), response),
