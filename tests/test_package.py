@@ -30,6 +30,7 @@ IMPORT_VERL = {
     "trainer/engine_config.py",
     "trainer/ppo_trainer.py",
     "trainer/rollout_manager.py",
+    "trainer/rollout_worker.py",
 }
 IMPORT_VLLM = {"platform/vllm_cpu.py"}
 DRAW = {"analysis/plots.py"}

@@ -1,25 +1,26 @@
 r"""Generated rows for the quickstart and the tests: five skills, in words and in pictures.
 
-A scene is one to four boxes of one colour; a single one has a place. In words it is a sentence
-("Three red boxes."), as a picture 28 x 28 pixels, one token of Qwen2.5-VL. Of a scene one asks for
-the colour, the number, the place, a comparison, or a sum. The RL rows ask in words or about the
-picture; the cold-start rows answer the questions in words, with a short chain of reasoning that
-shows one of the paper's behaviours for each skill (OVR 2) and ends in ``\boxed{}``.
+A picture of 28 x 28 pixels, one token of Qwen2.5-VL, shows one to four boxes, or a bar along one
+side, in one colour. One asks for the colour, the number, the side, a comparison, or a sum. A text
+row says the one fact that its question needs ("Scene red."); in an image row the picture is in the
+place of those words. The cold-start rows answer the questions in words, with a short chain of
+reasoning that shows one of the paper's behaviours for each skill (OVR 2) and ends in ``\boxed{}``.
 
 Two things let a model of two million parameters learn to see from a few thousand binary rewards.
 Chains are the same for all questions of a skill, so that what is sampled is the guess about the
-scene. And a third of the cold start's scenes are smudged: their words are letters without a
-meaning, and their answers random, so that a model guesses evenly about what it cannot read yet.
+scene. And a third of the cold start's scenes are smudged: their word is a letter, and their answers
+are random, so that a model guesses evenly about what it cannot read yet.
 
-Everything is a function of (seed, row number): a longer list starts with the shorter one. A fifth
-of all scenes is held out: no row of training says one of their sentences or shows their picture.
+Everything is a function of (seed, row number): a longer list starts with the shorter one. Of the
+three ways to ask about a word one is held out, and of the pictures a fifth: no row of training has
+them.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -42,11 +43,11 @@ COLOURS = {
 # The mean of what the processor takes for white noise: an empty patch is zero to the tower.
 BACKGROUND = (123, 117, 104)
 NUMBERS = ("one", "two", "three", "four")
-PLACES = {"left": (0, 7), "right": (14, 7), "top": (7, 0), "bottom": (7, 14)}  # of the quarter
+SIDES = ("left", "right", "top", "bottom")
 QUARTERS = ((0, 0), (14, 0), (0, 14), (14, 14))
 SIDE = 28  # pixels of a picture: 2 x 2 patches of Qwen2.5-VL, that is, one token
-SHADE = 20  # most that a channel of a box differs from its colour
-HELD_OUT = 5  # one scene in so many
+SHADE = 15  # most that a channel of a box differs from its colour
+HELD_OUT = 5  # one picture in so many
 SMUDGED = 0.35  # share of the cold start
 SMUDGES = "bcdfghjklmnpqrstvwxz"
 BACKTRACKING = "Wait, let me look again."
@@ -57,11 +58,11 @@ TEMPLATE_TEXTS = ["system\nYou are a helpful assistant.", "user\n", "assistant\n
 
 @dataclass(frozen=True)
 class Scene:
-    """Boxes as (left, top, side) in pixels, their name and their very colour."""
+    """Boxes as (left, top, width, height) in pixels, their very colour, and what they are."""
 
     colour: str
-    place: str | None  # of a single box
-    boxes: tuple[tuple[int, int, int], ...]
+    side: str | None  # of a bar
+    boxes: tuple[tuple[int, int, int, int], ...]
     rgb: tuple[int, ...]
 
     @property
@@ -69,72 +70,82 @@ class Scene:
         """How many boxes."""
         return len(self.boxes)
 
-    @property
-    def facts(self) -> str:
-        """The scene in words."""
-        kind = f"{NUMBERS[self.n - 1]} {self.colour}".capitalize()
-        return f"{kind} box, {self.place}." if self.place else f"{kind} boxes."
-
 
 @dataclass(frozen=True)
 class Puzzle:
-    """One question about a scene, and the reasoning that answers it."""
+    """One question about a scene, the word that it needs, and the reasoning that answers it."""
 
     scene: Scene
     skill: str
-    question: str
+    ways: tuple[str, str, str]  # to ask it
+    fact: str
     answer: str
     reasoning: str
     answer_type: str = "text"
 
 
-def _colour(scene: Scene, rng: np.random.Generator) -> Puzzle:
-    colour = scene.colour
-    said = f"It is {colour}. {VERIFICATION} The colour is {colour}."
-    return Puzzle(scene, "colour", "What is the colour?", colour, said)
+def _colour(rng: np.random.Generator) -> Puzzle:
+    scene = _boxes(rng, int(rng.integers(1, 5)))
+    ways = ("What is the colour?", "Which colour is it?", "Tell me the colour.")
+    said = f"It is {scene.colour}. {VERIFICATION} The colour is {scene.colour}."
+    return Puzzle(scene, "colour", ways, scene.colour, scene.colour, said)
 
 
-def _count(scene: Scene, rng: np.random.Generator) -> Puzzle:
+def _count(rng: np.random.Generator) -> Puzzle:
+    scene = _boxes(rng, int(rng.integers(1, 5)))
+    ways = ("How many boxes are there?", "What is the number?", "Tell me the number.")
     said = f"We want the number. There are {scene.n}."
-    return Puzzle(scene, "count", "How many boxes are there?", str(scene.n), said, "number")
+    return _of_number(scene, "count", ways, str(scene.n), said)
 
 
-def _position(scene: Scene, rng: np.random.Generator) -> Puzzle | None:
-    if not scene.place:
-        return None
-    places = list(PLACES)
-    opposite = places[places.index(scene.place) ^ 1]
-    said = f"Not {opposite}. {BACKTRACKING} It is {scene.place}."
-    return Puzzle(scene, "position", "Where is the box?", scene.place, said)
+def _position(rng: np.random.Generator) -> Puzzle:
+    scene = _bar(rng)
+    side = str(scene.side)
+    ways = ("Where is the bar?", "On which side is the bar?", "Tell me the side.")
+    said = f"Not in the middle. {BACKTRACKING} It is {side}."
+    return Puzzle(scene, "position", ways, side, side, said)
 
 
-def _compare(scene: Scene, rng: np.random.Generator) -> Puzzle:
-    limit = int(rng.choice([k for k in range(6) if k != scene.n]))
-    answer = "more" if scene.n > limit else "less"
+def _compare(rng: np.random.Generator) -> Puzzle:
+    # First the limit and the answer, each as often, so that the one says nothing of the other.
+    limit, answer = int(rng.integers(2, 4)), str(rng.choice(("more", "less")))
+    n = rng.integers(limit + 1, 5) if answer == "more" else rng.integers(1, limit)
+    scene = _boxes(rng, int(n))
+    ways = (
+        f"Are there more or less than {limit}?",
+        f"Is the number more or less than {limit}?",
+        f"Tell me, more or less than {limit}?",
+    )
     said = f"First the number: {scene.n}. Then {scene.n} is {answer} than {limit}."
-    return Puzzle(scene, "compare", f"Are there more or less than {limit}?", answer, said)
+    return _of_number(scene, "compare", ways, answer, said)
 
 
-def _arithmetic(scene: Scene, rng: np.random.Generator) -> Puzzle:
-    added = int(rng.integers(1, 6))
+def _arithmetic(rng: np.random.Generator) -> Puzzle:
+    scene, added = _boxes(rng, int(rng.integers(1, 5))), int(rng.integers(1, 6))
     total = scene.n + added
+    ways = (
+        f"I add {added}. How many boxes are there now?",
+        f"What is the number and {added} more?",
+        f"Tell me the number and {added} more.",
+    )
     said = f"First the number: {scene.n}. Then {scene.n} + {added} = {total}."
-    question = f"I add {added}. How many boxes are there now?"
-    return Puzzle(scene, "arithmetic", question, str(total), said, "number")
+    return _of_number(scene, "arithmetic", ways, str(total), said)
 
 
-SKILLS: tuple[Callable[[Scene, np.random.Generator], Puzzle | None], ...] = (
+def _of_number(
+    scene: Scene, skill: str, ways: tuple[str, str, str], answer: str, said: str
+) -> Puzzle:
+    answer_type = "number" if answer.isdigit() else "text"
+    return Puzzle(scene, skill, ways, NUMBERS[scene.n - 1], answer, said, answer_type)
+
+
+SKILLS: tuple[Callable[[np.random.Generator], Puzzle], ...] = (
     _colour,
     _count,
     _position,
     _compare,
     _arithmetic,
 )
-
-
-def is_held_out(text_or_picture: str) -> bool:
-    """Whether a scene, by its sentence or its drawing, belongs to evaluation alone."""
-    return zlib.crc32(text_or_picture.encode()) % HELD_OUT == 0
 
 
 def toy_rows(
@@ -146,7 +157,7 @@ def toy_rows(
         n: number of rows.
         seed: of the rows.
         modality: ``text``, ``image``, or ``mixed``, which alternates (OVR 3.2 mixes the two).
-        held_out: of the scenes that no training row says or shows.
+        held_out: of what no training row asks in words or shows.
     """
     if modality not in ("text", "image", "mixed"):
         raise ValueError(f"modality {modality!r} is not text, image or mixed")
@@ -155,13 +166,17 @@ def toy_rows(
 
 def _row(index: int, seed: int, modality: str, held_out: bool) -> Sample:
     is_image = modality == "image" or (modality == "mixed" and index % 2 == 1)
-    puzzle = _puzzle(seed, index, is_image, held_out)
-    asked = IMAGE_PLACEHOLDER if is_image else f"{puzzle.scene.facts} "
+    rng = np.random.default_rng((seed, index))
+    puzzle, picture = _puzzle(index, rng), None
+    while is_image and (zlib.crc32(picture := _png(puzzle.scene)) % HELD_OUT == 0) != held_out:
+        puzzle = _puzzle(index, rng)
+    question = str(rng.choice(puzzle.ways)) if is_image else _in_words(puzzle, rng, held_out)
+    prompt = f"Scene{IMAGE_PLACEHOLDER}. {question}" if is_image else question
     return Sample(
         data_source=f"{NAME}_{'image' if is_image else 'text'}",
-        prompt=_prompt(asked + puzzle.question),
+        prompt=_prompt(prompt),
         ground_truth=puzzle.answer,
-        images=[ImageRef(data=_png(puzzle.scene))] if is_image else [],
+        images=[ImageRef(data=picture)] if picture else [],
         ability=puzzle.skill,
         id=f"{NAME}/{seed}#{index}",
         index=index,
@@ -177,54 +192,63 @@ def toy_cold_start_rows(n: int, seed: int = 0) -> list[ColdStartSample]:
 
 
 def _cold_start_row(index: int, seed: int) -> ColdStartSample:
-    puzzle = _puzzle(seed, index)
-    rng = np.random.default_rng((seed, index, 1))
-    facts = puzzle.scene.facts
+    rng = np.random.default_rng((seed, index))
+    puzzle = _puzzle(index, rng)
     if rng.random() < SMUDGED:
-        facts = " ".join(_smudge(rng) for _ in range(rng.integers(1, 4))) + "."
+        puzzle = replace(puzzle, fact=str(rng.choice(list(SMUDGES))))
     return ColdStartSample(
         data_source=f"{NAME}_cold_start",
-        prompt=_prompt(f"{facts} {puzzle.question}"),
+        prompt=_prompt(_in_words(puzzle, rng)),
         response=f"{puzzle.reasoning} \\boxed{{{puzzle.answer}}}",
         id=f"{NAME}/{seed}#{index}",
         index=index,
     )
 
 
-def _smudge(rng: np.random.Generator) -> str:
-    return "".join(rng.choice(list(SMUDGES), size=rng.integers(1, 3)))
-
-
-def _puzzle(seed: int, index: int, is_image: bool = False, held_out: bool = False) -> Puzzle:
-    """The row's puzzle: scenes are drawn until one has an answer and is on the right side."""
+def _puzzle(index: int, rng: np.random.Generator) -> Puzzle:
     # Two rows (text, image) of a mixed list share a skill, so that each modality has all skills.
-    skill = SKILLS[index // 2 % len(SKILLS)]
-    rng = np.random.default_rng((seed, index))
-    while True:
-        scene = _scene(rng, single=skill is _position)
-        if is_held_out(repr(scene) if is_image else scene.facts) != held_out:
-            continue
-        puzzle = skill(scene, rng)
-        if puzzle is not None:
-            return puzzle
+    return SKILLS[index // 2 % len(SKILLS)](rng)
 
 
-def _scene(rng: np.random.Generator, single: bool) -> Scene:
-    """One to four boxes, each number as often; size, place and shade of each scene vary."""
-    n = 1 if single else int(rng.integers(1, len(NUMBERS) + 1))
-    place = str(rng.choice(list(PLACES))) if n == 1 else None
-    corners = [PLACES[place]] if place else [QUARTERS[at] for at in rng.permutation(4)[:n]]
-    side = int(rng.integers(9, 13))
-    boxes = tuple((_within(x, side, rng), _within(y, side, rng), side) for x, y in sorted(corners))
+def _in_words(puzzle: Puzzle, rng: np.random.Generator, held_out: bool = False) -> str:
+    """The scene's word and the question; of the ways to ask, one is for evaluation alone."""
+    kept = zlib.crc32(f"{puzzle.fact} {puzzle.ways}".encode()) % len(puzzle.ways)
+    trained = [way for place, way in enumerate(puzzle.ways) if place != kept]
+    return f"Scene {puzzle.fact}. {puzzle.ways[kept] if held_out else rng.choice(trained)}"
+
+
+def _boxes(rng: np.random.Generator, n: int) -> Scene:
+    """``n`` boxes of one size, each within a quarter of its own."""
+    size = int(rng.integers(11, 13))
+    corners = sorted(QUARTERS[at] for at in rng.permutation(4)[:n])
+    boxes = tuple((_within(x, size, rng), _within(y, size, rng), size, size) for x, y in corners)
+    colour, rgb = _paint(rng)
+    return Scene(colour, None, boxes, rgb)
+
+
+def _bar(rng: np.random.Generator) -> Scene:
+    """A bar along one side."""
+    side = str(rng.choice(SIDES))
+    across, along = int(rng.integers(10, 13)), int(rng.integers(22, 28))
+    near = int(rng.integers(0, SIDE // 2 - across + 1))  # from the side
+    near = SIDE - across - near if side in ("right", "bottom") else near
+    start = int(rng.integers(0, SIDE - along + 1))
+    upright = side in ("left", "right")
+    box = (near, start, across, along) if upright else (start, near, along, across)
+    colour, rgb = _paint(rng)
+    return Scene(colour, side, (box,), rgb)
+
+
+def _paint(rng: np.random.Generator) -> tuple[str, tuple[int, ...]]:
+    """A colour's name and a shade of it."""
     colour = str(rng.choice(list(COLOURS)))
-    shades = rng.integers(-SHADE, SHADE + 1, size=3)
-    rgb = np.clip(np.add(COLOURS[colour], shades), 0, 255)
-    return Scene(colour, place, boxes, tuple(int(channel) for channel in rgb))
+    shade = np.add(COLOURS[colour], rng.integers(-SHADE, SHADE + 1, size=3))
+    return colour, tuple(int(channel) for channel in np.clip(shade, 0, 255))
 
 
-def _within(corner: int, side: int, rng: np.random.Generator) -> int:
+def _within(corner: int, size: int, rng: np.random.Generator) -> int:
     """Where a box starts in the quarter that starts at ``corner``; it touches no other quarter."""
-    return corner + int(rng.integers(1, SIDE // 2 - side))
+    return corner + int(rng.integers(1, SIDE // 2 - size))
 
 
 def _prompt(question: str) -> list[Message]:
@@ -236,8 +260,8 @@ def _png(scene: Scene) -> bytes:
 
     image = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
     canvas = ImageDraw.Draw(image)
-    for left, top, side in scene.boxes:
-        canvas.rectangle((left, top, left + side - 1, top + side - 1), fill=scene.rgb)
+    for left, top, width, height in scene.boxes:
+        canvas.rectangle((left, top, left + width - 1, top + height - 1), fill=scene.rgb)
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -256,7 +280,7 @@ def write_toy(
 ) -> dict[str, Path]:
     """Write the toy files of both stages; returns their paths by name.
 
-    No scene of the validation rows is in another file.
+    What the validation rows ask and show is in no other file.
     """
     out = Path(out_dir)
     rl: dict[str, Sequence[Sample]] = {

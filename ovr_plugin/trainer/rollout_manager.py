@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import ray
 from tensordict import NonTensorData, TensorDict
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 
 from ovr_plugin.trainer.agent_loop import MAX_TOKENS
 from ovr_plugin.trainer.length_schedule import schedule_of, validation_limit
+from ovr_plugin.trainer.rollout_worker import OVRAgentLoopWorker
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class OVRAgentLoopManager(AgentLoopManagerTQ):
         self.validation_limit = validation_limit(config)
         self._limit: int | None = None
         super().__init__(config, *args, **kwargs)
+        self.agent_loop_workers_class = ray.remote(OVRAgentLoopWorker)
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Dispatch a batch; ``prompts`` carries the non-tensor ``global_steps``."""

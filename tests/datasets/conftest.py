@@ -20,7 +20,7 @@ ROWS = Path(__file__).parent.parent / "data" / "rows"
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
-    return make_tokenizer(toy_texts(64), 1024)
+    return make_tokenizer([*toy_texts(64), "What colour is the box? The box is red."], 1024)
 
 
 @pytest.fixture(scope="session")

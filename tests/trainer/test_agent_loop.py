@@ -167,7 +167,7 @@ def test_the_server_gets_the_prompt_that_the_processor_makes(modality, run, rows
     assert request["prompt_ids"] == output.prompt_ids == list(expected)
     n_image_tokens = list(expected).count(processor.image_token_id)
     if modality == "image":
-        assert [image.size for image in images] == [(56, 56)]
+        assert [image.size for image in images] == [(28, 28)]
         assert n_image_tokens == 4
     else:
         assert images is None

@@ -1,0 +1,91 @@
+"""veRL's agent-loop worker that processes a picture once, for all that is done with it.
+
+veRL runs the processor over a prompt's pictures three times for each response (to tokenise the
+prompt, to score the response, to store it), two of them in the event loop that all responses of the
+worker share. The samples of a prompt show the same pictures, so of 3 n times one is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+from transformers import BatchFeature
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
+
+CACHE_BYTES = 256 * 2**20  # of each worker: about ten pictures of a million pixels
+
+
+actor: Any = AgentLoopWorkerTQ  # Ray's decorator hides the class
+Worker: Any = actor.__ray_metadata__.modified_class.__ray_actor_class__
+
+
+class OVRAgentLoopWorker(Worker):
+    """Subclass of what veRL made a Ray actor of; ``rollout_manager.py`` makes one of this."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if hasattr(self.processor, "image_processor"):
+            self.processor.image_processor = RememberingImageProcessor(
+                self.processor.image_processor
+            )
+
+
+class RememberingImageProcessor:
+    """An image processor that remembers what it returned for the last pictures.
+
+    Args:
+        image_processor: of transformers; all else about it is as before.
+        max_bytes: of pixel values to keep; the oldest go first.
+    """
+
+    def __init__(self, image_processor: Any, max_bytes: int = CACHE_BYTES) -> None:
+        self._image_processor = image_processor
+        self._max_bytes = max_bytes
+        self._n_bytes = 0
+        self._returned: OrderedDict[bytes, BatchFeature] = OrderedDict()
+        self._lock = Lock()  # prompts are tokenised in threads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._image_processor, name)
+
+    def __call__(self, images: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As the image processor's own; only lists of PIL pictures are remembered."""
+        key = _key(images, args, kwargs)
+        if key is None:
+            return self._image_processor(images, *args, **kwargs)
+        with self._lock:
+            found = self._returned.get(key)
+        if found is None:
+            found = self._image_processor(images, *args, **kwargs)
+            self._keep(key, found)
+        return BatchFeature(dict(found))  # its caller may add to it
+
+    def _keep(self, key: bytes, returned: BatchFeature) -> None:
+        with self._lock:
+            if key in self._returned:
+                return
+            self._returned[key] = returned
+            self._n_bytes += _n_bytes(returned)
+            while self._n_bytes > self._max_bytes:
+                _, oldest = self._returned.popitem(last=False)
+                self._n_bytes -= _n_bytes(oldest)
+
+
+def _key(images: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bytes | None:
+    from PIL import Image
+
+    if not isinstance(images, list) or not all(isinstance(each, Image.Image) for each in images):
+        return None
+    digest = hashlib.blake2b(repr((args, sorted(kwargs.items()))).encode(), digest_size=16)
+    for image in images:
+        digest.update(f"{image.mode} {image.size} ".encode())
+        digest.update(image.tobytes())
+    return digest.digest()
+
+
+def _n_bytes(returned: BatchFeature) -> int:
+    return sum(getattr(value, "nbytes", 0) for value in returned.values())

@@ -1,0 +1,128 @@
+"""A picture is processed once, and what comes of it is what the plain processor returns."""
+
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoProcessor
+
+from ovr_plugin.trainer.rollout_worker import RememberingImageProcessor
+
+PROMPT = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+class Counted:
+    """The plain image processor; counts its calls."""
+
+    def __init__(self, image_processor):
+        self.image_processor, self.n_calls = image_processor, 0
+
+    def __getattr__(self, name):
+        return getattr(self.image_processor, name)
+
+    def __call__(self, *args, **kwargs):
+        self.n_calls += 1
+        return self.image_processor(*args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model_dir):
+    return AutoProcessor.from_pretrained(tiny_model_dir)
+
+
+@pytest.fixture
+def remembering(plain):
+    processor = copy.copy(plain)
+    counted = Counted(plain.image_processor)
+    processor.image_processor = RememberingImageProcessor(counted)
+    return processor, counted
+
+
+def picture(width=56, height=84, colour=(200, 30, 30), mode="RGB"):
+    return Image.new(mode, (width, height), colour)
+
+
+def process(processor, *pictures, **kwargs):
+    text = [PROMPT * len(pictures) + "?"]
+    return processor(text=text, images=list(pictures), return_tensors="pt", **kwargs)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [[picture()], [picture(), picture(300, 170)], [picture(20, 20, 128, "L")], [picture()] * 2],
+    ids=["one", "two", "grey", "twice"],
+)
+def test_outputs_are_the_plain_processors(plain, remembering, pictures):
+    processor, counted = remembering
+    for _ in range(3):
+        assert same(process(processor, *pictures), process(plain, *pictures))
+    assert counted.n_calls == 1
+
+
+def test_equal_pictures_of_different_objects_are_one(remembering):
+    processor, counted = remembering
+    process(processor, picture())
+    process(processor, picture())
+    assert counted.n_calls == 1
+
+
+@pytest.mark.parametrize(
+    ("pictures", "kwargs"),
+    [
+        ([picture(colour=(200, 30, 31))], {}),
+        ([picture(84, 56)], {}),
+        ([picture(), picture()], {}),
+        ([picture()], {"max_pixels": 28 * 28 * 4}),
+    ],
+    ids=["a pixel", "size", "number", "limits"],
+)
+def test_what_differs_is_processed_anew(plain, remembering, pictures, kwargs):
+    processor, counted = remembering
+    process(processor, picture())
+    assert same(process(processor, *pictures, **kwargs), process(plain, *pictures, **kwargs))
+    assert counted.n_calls == 2
+
+
+def test_a_caller_may_change_what_it_got(plain, remembering):
+    processor, _ = remembering
+    first = processor.image_processor([picture()], return_tensors="pt")
+    del first["pixel_values"]
+    assert same(process(processor, picture()), process(plain, picture()))
+
+
+def test_text_without_pictures(plain, remembering):
+    processor, counted = remembering
+    assert same(processor(text=["?"], return_tensors="pt"), plain(text=["?"], return_tensors="pt"))
+    assert counted.n_calls == 0
+
+
+def test_the_oldest_pictures_go_first(plain):
+    counted = Counted(plain.image_processor)
+    one = counted.image_processor([picture()], return_tensors="pt")
+    n_bytes = sum(value.nbytes for value in one.values())
+    processor = RememberingImageProcessor(counted, max_bytes=2 * n_bytes)
+    for colour in ("red", "green", "blue", "blue", "green", "red"):
+        processor([picture(colour=colour)], return_tensors="pt")
+    assert counted.n_calls == 4
+
+
+def test_threads_share_it(plain):
+    processor = RememberingImageProcessor(plain.image_processor)
+    expected = plain.image_processor([picture()], return_tensors="pt")
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(lambda _: processor([picture()], return_tensors="pt"), range(20))
+        assert all(same(each, expected) for each in found)
+
+
+def test_all_else_is_the_image_processors(plain):
+    processor = RememberingImageProcessor(plain.image_processor)
+    assert processor.patch_size == plain.image_processor.patch_size
+    assert processor.merge_size == plain.image_processor.merge_size
