@@ -29,7 +29,8 @@ from ovr_plugin.run_folder import RunFolder
 
 RECIPE = "ppo_tiny"
 AVERAGED = 3  # the last checkpoints
-N_SAVED = 6  # over a run of PPO
+N_SAVED = 20  # over a run of PPO; the last AVERAGED are kept
+VALIDATED = 64  # rows that the trainer itself asks, at its end
 PPO_SHOWN = (
     Shown("ovr/reward/all", "reward"),
     Shown("ovr/reward/text", "text"),
@@ -152,7 +153,11 @@ def ppo(run: RunFolder, size: Size, console: Console, variant: Variant | None = 
         override("trainer.rollout_data_dir", run.rollouts),
         override("trainer.validation_data_dir", run.validations),
         f"trainer.save_freq={every}",
+        f"trainer.max_actor_ckpt_to_keep={AVERAGED}",
+        f"trainer.max_critic_ckpt_to_keep={AVERAGED}",
+        "trainer.val_before_train=false",  # `ovr eval` has asked all of them
         f"trainer.test_freq={size.n_steps}",
+        f"data.val_max_samples={VALIDATED}",
         *variant.overrides,
     ]
     run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)

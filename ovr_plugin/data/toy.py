@@ -37,14 +37,13 @@ COLOURS = {
     "green": (20, 190, 50),
     "blue": (30, 60, 240),
     "yellow": (250, 230, 20),
-    "black": (0, 0, 0),
-    "white": (255, 255, 255),
 }
 # The mean of what the processor takes for white noise: an empty patch is zero to the tower.
 BACKGROUND = (123, 117, 104)
 NUMBERS = ("one", "two", "three", "four")
 SIDES = ("left", "right", "top", "bottom")
-QUARTERS = ((0, 0), (14, 0), (0, 14), (14, 14))
+QUARTERS = ((0, 0), (14, 0), (0, 14), (14, 14))  # left, top
+LAID = ((0,), (1, 2), (0, 1, 3), (0, 1, 2, 3))  # quarters of one box, of two, ...; as on a die
 SIDE = 28  # pixels of a picture: 2 x 2 patches of Qwen2.5-VL, that is, one token
 SHADE = 15  # most that a channel of a box differs from its colour
 HELD_OUT = 5  # one picture in so many
@@ -219,8 +218,8 @@ def _in_words(puzzle: Puzzle, rng: np.random.Generator, held_out: bool = False) 
 
 def _boxes(rng: np.random.Generator, n: int) -> Scene:
     """``n`` boxes of one size, each within a quarter of its own."""
-    size = int(rng.integers(11, 13))
-    corners = sorted(QUARTERS[at] for at in rng.permutation(4)[:n])
+    size = int(rng.integers(9, 13))
+    corners = [QUARTERS[quarter] for quarter in LAID[n - 1]]
     boxes = tuple((_within(x, size, rng), _within(y, size, rng), size, size) for x, y in corners)
     colour, rgb = _paint(rng)
     return Scene(colour, None, boxes, rgb)

@@ -86,7 +86,7 @@ def start(modules: Sequence[str] = MODULES) -> Path:
             stdin=subprocess.PIPE,  # closed when this process ends, however it does
             stdout=log,
             stderr=log,
-            env={"OMP_NUM_THREADS": "2", **os.environ},
+            env={"OMP_NUM_THREADS": "1", **os.environ},
             pass_fds=[listening.fileno()],
             start_new_session=True,  # a Ctrl-C is the driver's to handle
         )

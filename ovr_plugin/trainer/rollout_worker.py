@@ -1,8 +1,10 @@
-"""veRL's agent-loop worker that processes a picture once, for all that is done with it.
+"""veRL's agent-loop worker that does once what veRL does again for every response.
 
-veRL runs the processor over a prompt's pictures three times for each response (to tokenise the
-prompt, to score the response, to store it), two of them in the event loop that all responses of the
-worker share. The samples of a prompt show the same pictures, so of 3 n times one is enough.
+veRL makes an agent loop for each response, and runs the processor over a prompt's pictures three
+times (to tokenise the prompt, to score the response, to store it), two of them in the event loop
+that all responses of the worker share. An agent loop of one turn holds nothing of its response, and
+the samples of a prompt show the same pictures; so one loop, and once instead of 3 n times.
+Upstream: verl/experimental/agent_loop/agent_loop.py, verl/trainer/ppo/v1/agent_loop_tq.py (0.9.1).
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from threading import Lock
 from typing import Any
 
 from transformers import BatchFeature
+from verl.experimental.agent_loop.agent_loop import DictConfigWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
+
+from ovr_plugin.trainer.agent_loop import NAME, OVRSingleTurnAgentLoop
 
 CACHE_BYTES = 256 * 2**20  # of each worker: about ten pictures of a million pixels
 
@@ -28,10 +33,48 @@ class OVRAgentLoopWorker(Worker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._loop: OVRSingleTurnAgentLoop | None = None
+        self._multi_modal_inputs: dict[int, dict[str, Any]] = {}  # by id of the output
         if hasattr(self.processor, "image_processor"):
             self.processor.image_processor = RememberingImageProcessor(
                 self.processor.image_processor
             )
+
+    async def _run_agent_loop(
+        self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        if kwargs.get("agent_name") != NAME or kwargs.get("trace"):
+            return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
+        row = {key: value for key, value in kwargs.items() if key not in ("agent_name", "trace")}
+        output = await self._own_loop().run(sampling_params, **row)
+        return await self._agent_loop_postprocess(output, trajectory["validate"], **row)
+
+    def _own_loop(self) -> OVRSingleTurnAgentLoop:
+        if self._loop is None:
+            self._loop = OVRSingleTurnAgentLoop(
+                trainer_config=DictConfigWrap(config=self.config),
+                server_manager=self.llm_client,
+                tokenizer=self.tokenizer,
+                processor=self.processor,
+                dataset_cls=self.dataset_cls,
+                data_config=DictConfigWrap(self.config.data),
+                hf_model_type=self.hf_model_type,
+            )
+        return self._loop
+
+    async def _agent_loop_postprocess(self, output: Any, validate: bool, **kwargs: Any) -> Any:
+        try:
+            return await super()._agent_loop_postprocess(output, validate, **kwargs)
+        finally:
+            for each in output if isinstance(output, list) else [output]:
+                self._multi_modal_inputs.pop(id(each), None)
+
+    def _compute_multi_modal_inputs(self, output: Any, input_ids: Any) -> dict[str, Any]:
+        made = self._multi_modal_inputs.get(id(output))
+        if made is None:
+            made = super()._compute_multi_modal_inputs(output, input_ids)
+            self._multi_modal_inputs[id(output)] = made
+        return dict(made)  # its caller takes things out
 
 
 class RememberingImageProcessor:

@@ -168,7 +168,7 @@ def test_the_server_gets_the_prompt_that_the_processor_makes(modality, run, rows
     n_image_tokens = list(expected).count(processor.image_token_id)
     if modality == "image":
         assert [image.size for image in images] == [(28, 28)]
-        assert n_image_tokens == 4
+        assert n_image_tokens == 1
     else:
         assert images is None
         assert n_image_tokens == 0

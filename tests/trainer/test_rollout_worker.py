@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoProcessor
 
-from ovr_plugin.trainer.rollout_worker import RememberingImageProcessor
+from ovr_plugin.trainer.rollout_worker import (
+    OVRAgentLoopWorker,
+    RememberingImageProcessor,
+    Worker,
+)
 
 PROMPT = "<|vision_start|><|image_pad|><|vision_end|>"
 
@@ -126,3 +132,59 @@ def test_all_else_is_the_image_processors(plain):
     processor = RememberingImageProcessor(plain.image_processor)
     assert processor.patch_size == plain.image_processor.patch_size
     assert processor.merge_size == plain.image_processor.merge_size
+
+
+@pytest.fixture
+def worker(remembering, monkeypatch):
+    """Of a worker what concerns pictures, and what veRL's own would compute for an output."""
+    processor, _ = remembering
+    worker = OVRAgentLoopWorker.__new__(OVRAgentLoopWorker)
+    worker.processor, worker.tokenizer = processor, processor.tokenizer
+    worker.mm_processor_kwargs, worker._multi_modal_inputs = {}, {}
+    calls = []
+    compute = Worker._compute_multi_modal_inputs
+    monkeypatch.setattr(
+        Worker,
+        "_compute_multi_modal_inputs",
+        lambda self, output, ids: calls.append(output) or compute(self, output, ids),
+    )
+    return worker, compute, calls
+
+
+def answered(processor, *pictures):
+    """An output as veRL's agent loop makes it, and its tokens."""
+    ids = process(processor, *pictures)["input_ids"][0]
+    return SimpleNamespace(multi_modal_data={"images": pictures}, mm_processor_kwargs=None), ids
+
+
+def test_scoring_and_storing_a_response_share_its_inputs(plain, worker):
+    worker, compute, calls = worker
+    output, ids = answered(plain, picture())
+    expected = compute(
+        SimpleNamespace(**vars(worker), _get_mm_processor_kwargs=lambda _: {}), output, ids
+    )
+    scored = worker._compute_multi_modal_inputs(output, ids)
+    scored.pop("mm_token_type_ids")  # as veRL does for the positions
+    stored = worker._compute_multi_modal_inputs(output, ids)
+    assert same(stored, expected)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_kept_of_a_response_that_is_done(plain, worker, fails, monkeypatch):
+    worker, _, calls = worker
+    output, ids = answered(plain, picture())
+
+    async def postprocess(self, output, validate, **kwargs):
+        self._compute_multi_modal_inputs(output, ids)
+        if fails:
+            raise RuntimeError("no reward")
+
+    monkeypatch.setattr(Worker, "_agent_loop_postprocess", postprocess)
+    try:
+        asyncio.run(worker._agent_loop_postprocess(output, False))
+    except RuntimeError:
+        assert fails
+    assert not worker._multi_modal_inputs
+    worker._compute_multi_modal_inputs(output, ids)
+    assert len(calls) == 2
