@@ -29,7 +29,8 @@ from ovr_plugin.run_folder import RunFolder
 
 RECIPE = "ppo_tiny"
 AVERAGED = 3  # the last checkpoints
-N_SAVED = 20  # over a run of PPO; the last AVERAGED are kept
+N_SAVED = 20  # over a run of PPO
+N_KEPT = AVERAGED + 1  # of them; one to go on from where a save was cut off
 VALIDATED = 64  # rows that the trainer itself asks, at its end
 PPO_SHOWN = (
     Shown("ovr/reward/all", "reward"),
@@ -40,7 +41,13 @@ PPO_SHOWN = (
     Shown("timing_s/step", "time", "{:.1f} s"),
 )
 SFT_SHOWN = (Shown("train/loss", "loss"), Shown("train/lr", "lr", "{:.1e}"))
-METRICS = {"text": "accuracy, text", "image": "accuracy, image"}
+# What is printed of an evaluation; the real rows only where there are some.
+METRICS = {
+    "text": "accuracy, toy_text",
+    "image": "accuracy, toy_image",
+    "real text": "accuracy, orz",
+    "real image": "accuracy, puzzlevqa",
+}
 
 
 @dataclass(frozen=True)
@@ -153,8 +160,8 @@ def ppo(run: RunFolder, size: Size, console: Console, variant: Variant | None = 
         override("trainer.rollout_data_dir", run.rollouts),
         override("trainer.validation_data_dir", run.validations),
         f"trainer.save_freq={every}",
-        f"trainer.max_actor_ckpt_to_keep={AVERAGED}",
-        f"trainer.max_critic_ckpt_to_keep={AVERAGED}",
+        f"trainer.max_actor_ckpt_to_keep={N_KEPT}",
+        f"trainer.max_critic_ckpt_to_keep={N_KEPT}",
         "trainer.val_before_train=false",  # `ovr eval` has asked all of them
         f"trainer.test_freq={size.n_steps}",
         f"data.val_max_samples={VALIDATED}",
@@ -228,8 +235,8 @@ def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> No
     write_report([run.root])
     table = Table("held-out rows", *evaluations)
     found = [scores_of(out) for out in evaluations.values()]
-    for modality in METRICS:
-        table.add_row(modality, *(f"{scores[modality]:.0f} %" for scores in found))
+    for rows in found[0]:
+        table.add_row(rows, *(f"{scores[rows]:.0f} %" for scores in found))
     console.print(table)
     for what, path in (
         ("metrics of every step", run.metrics),
@@ -245,11 +252,11 @@ def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> No
 
 
 def scores_of(evaluation: Path) -> dict[str, float]:
-    """Return the accuracy of each modality, in percent, from a folder of results."""
+    """Return the accuracy of each kind of rows, in percent, from a folder of results."""
     from ovr_plugin.data.files import read_json
 
     metrics = read_json(evaluation / "results.json")[0]["metrics"]
-    return {modality: metrics[metric]["value"] for modality, metric in METRICS.items()}
+    return {rows: metrics[name]["value"] for rows, name in METRICS.items() if name in metrics}
 
 
 def title(console: Console, text: str) -> None:

@@ -25,7 +25,7 @@ import torch
 from safetensors.torch import load_file
 
 from ovr_plugin.checkpoint.resume import TRACKER
-from ovr_plugin.data.files import read_jsonl, read_parquet
+from ovr_plugin.data.files import read_json, read_jsonl, read_parquet
 from ovr_plugin.data.sample import Sample
 from ovr_plugin.run_folder import RunFolder, read_metrics
 
@@ -141,7 +141,7 @@ def resumed(killed_again: RunFolder) -> RunFolder:
     """The copy, started once more and asked for more PPO iterations."""
     output = quickstart(killed_again.root, "--ppo-steps", str(N_STEPS + N_MORE))
     assert "going on after iteration" in output
-    assert output.count("there already") == 3  # data, model, cold start
+    assert output.count("there already") == 4  # data, model, cold start and its evaluation
     return killed_again
 
 
@@ -169,12 +169,13 @@ def test_ppo_finishes_and_every_row_of_both_modalities_is_trained_on(run, metric
     met: Counter[str] = Counter()
     for step in range(1, N_STEPS + 1):
         met.update(record["row_id"] for record in read_jsonl(run.rollouts / f"{step}.jsonl"))
-    # 32 rows, 8 a step: four steps are one epoch.
-    assert met == {sample.id: samples_per_prompt for sample in samples}
-    for modality in ("text", "image"):
-        n_rows = sum(sample.modality == modality for sample in samples)
-        counted = sum(record.get(f"ovr/rows/{modality}", 0) for record in steps)
-        assert counted == n_rows * samples_per_prompt > 0
+    for modality, n_prompts in (("text", 8), ("image", 24)):  # of four steps of 8 prompts
+        times = [met[sample.id] for sample in samples if sample.modality == modality]
+        assert sum(times) == n_prompts * samples_per_prompt
+        assert max(times) - min(times) == samples_per_prompt  # none twice before another came once
+        assert all(n % samples_per_prompt == 0 for n in times)
+        counted = sum(record[f"ovr/rows/{modality}"] for record in steps)
+        assert counted == n_prompts * samples_per_prompt
     assert sum(record["ovr/rows/padding"] for record in steps) == 0
 
 
@@ -182,9 +183,9 @@ def test_every_batch_holds_the_ratio_that_data_mix_asks_for(metrics, resumed):
     """Also after a start in the middle of an epoch, and in the next epoch."""
     resumed_steps = [r for r in read_jsonl(resumed.metrics) if r["stage"] == "ppo"]
     assert [record["step"] for record in resumed_steps[-N_MORE:]] == [N_STEPS + 1, N_STEPS + 2]
-    for record in [*metrics["ppo"][1:], *resumed_steps[1:]]:
-        # Of 8 prompts 4 have a picture; 4 responses to each.
-        assert record["ovr/rows/text"] == record["ovr/rows/image"] == 16
+    for record in [*metrics["ppo"], *resumed_steps]:
+        # Of 8 prompts 6 have a picture; 4 responses to each.
+        assert (record["ovr/rows/text"], record["ovr/rows/image"]) == (8, 24)
     again = [
         record["row_id"]
         for step in range(N_STEPS + 1, N_STEPS + N_MORE + 1)
@@ -194,7 +195,7 @@ def test_every_batch_holds_the_ratio_that_data_mix_asks_for(metrics, resumed):
 
 
 def test_reward_is_zero_or_one_and_counted(metrics):
-    for record in metrics["ppo"][1:]:
+    for record in metrics["ppo"]:
         outcomes = {key: n for key, n in record.items() if key.startswith("ovr/outcome/")}
         assert sum(outcomes.values()) == record["ovr/rows/all"]
         assert (
@@ -206,7 +207,7 @@ def test_reward_is_zero_or_one_and_counted(metrics):
 
 def test_rollout_and_trainer_agree_after_every_weight_update(metrics):
     """vLLM's log-probabilities are the trainer's: the in-place update reached the server."""
-    for record in metrics["ppo"][1:]:
+    for record in metrics["ppo"]:
         assert record["training/rollout_probs_diff_max"] < 5e-3
         # Not quite 0: the server gives the two image placeholders no chance, the trainer does.
         assert abs(record["rollout_corr/kl"]) < 1e-3
@@ -331,12 +332,24 @@ def test_the_run_folder_holds_what_was_promised(run):
     assert names == {"cold_start_loss", "reward", "response_length", "critic_loss"}
     for path in run.plots.glob("*.png"):
         assert len(Image.open(path).convert("L").getcolors(256) or range(257)) > 10
-    page = (run.root / "answers.html").read_text()
-    assert page.count("<article>") == 12
-    assert "data:image/png;base64," in page
+    assert "data:image/png;base64," in (run.root / "report.html").read_text()
     console = (run.root / "console.txt").read_text()
     assert "verl.trainer.sft_trainer" in console
     assert "-m verl.trainer.main_ppo" in console
+
+
+def test_what_came_of_each_stage_was_served_and_asked_the_held_out_rows(run):
+    samples = {sample.id for sample in read_parquet(run.data / "val.parquet", Sample)}
+    evaluations = {path.name: path for path in (run.root / "eval").iterdir()}
+    last = run.latest_step("ppo")
+    assert evaluations.keys() == {"cold_start_64", f"ppo_{last}", f"average_ppo_{last}"}
+    console = (run.root / "console.txt").read_text()
+    for name, folder in evaluations.items():
+        [result] = read_json(folder / "results.json")
+        assert result["n_items"] == len(samples), name
+        assert {"accuracy, toy_text", "accuracy, toy_image"} <= result["metrics"].keys()
+        assert f"--out {folder}" in console
+    assert "$ vllm serve" in console
 
 
 # Times and memory; the distance of two engines' rounding, which is noise itself; validation, which
@@ -379,8 +392,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
 def test_a_resumed_run_trains_on(resumed, metrics):
     before = {record["step"]: record for record in metrics["ppo"]}
     records = [record for record in read_jsonl(resumed.metrics) if record["stage"] == "ppo"]
-    assert [record["step"] for record in records] == list(range(N_STEPS + N_MORE + 1))
-    for record in records[N_STEPS + 1 :]:
+    assert [record["step"] for record in records] == list(range(1, N_STEPS + N_MORE + 1))
+    for record in records[N_STEPS:]:
         assert record["training/global_step"] == record["step"]
         # The warm-up goes on; a restarted schedule would begin at 0 again.
         assert record["actor/lr"] > before[N_STEPS]["actor/lr"] > 0
