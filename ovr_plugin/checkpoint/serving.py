@@ -40,6 +40,9 @@ class Serving:
     max_model_len: int
     max_pixels: int | None
     limit_mm_per_prompt: dict[str, int]
+    enforce_eager: bool
+    kv_cache_memory_bytes: int | None
+    skip_mm_profiling: bool
 
     @classmethod
     def of(cls, recipe: str) -> Serving:
@@ -62,6 +65,9 @@ class Serving:
             int(rollout.get("max_model_len") or length),
             data.get("max_pixels"),
             dict(engine.get("limit_mm_per_prompt", {})),
+            bool(rollout.get("enforce_eager")),
+            engine.get("kv_cache_memory_bytes"),
+            bool(engine.get("skip_mm_profiling")),
         )
 
     def generation_config(self, before: dict[str, Any]) -> dict[str, Any]:
@@ -75,9 +81,13 @@ class Serving:
         """The line that serves it."""
         length = min(self.max_model_len, _longest(checkpoint))  # vLLM refuses more
         words = ["vllm", "serve", str(checkpoint), "--max-model-len", str(length)]
-        if cpu_build_is_installed():
+        if self.kv_cache_memory_bytes:
+            words += ["--kv-cache-memory-bytes", str(self.kv_cache_memory_bytes)]
+        elif cpu_build_is_installed():
             # The default wants 92 % of the machine's memory and ends where less is free.
             words += ["--gpu-memory-utilization", str(CPU_MEMORY_FRACTION)]
+        words += ["--enforce-eager"] * self.enforce_eager  # compiling takes longer than answering
+        words += ["--skip-mm-profiling"] * self.skip_mm_profiling
         if self.limit_mm_per_prompt:
             words += ["--limit-mm-per-prompt", json.dumps(self.limit_mm_per_prompt)]
         if self.max_pixels:

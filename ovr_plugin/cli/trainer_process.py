@@ -25,7 +25,7 @@ from ovr_plugin.reward.worker import die_with
 from ovr_plugin.run_folder import read_metrics
 
 POLL_S = 0.5
-MAX_LINES = 40  # about as many steps are printed; the bar counts them all
+MAX_LINES = 80  # about as many steps are printed; the bar counts them all
 LOG_TAIL = 25  # lines shown of a log when its trainer failed
 METRICS_VARIABLE = "VERL_FILE_LOGGER_PATH"
 

@@ -45,7 +45,7 @@ SIDES = ("left", "right", "top", "bottom")
 QUARTERS = ((0, 0), (14, 0), (0, 14), (14, 14))  # left, top
 LAID = ((0,), (1, 2), (0, 1, 3), (0, 1, 2, 3))  # quarters of one box, of two, ...; as on a die
 SIDE = 28  # pixels of a picture: 2 x 2 patches of Qwen2.5-VL, that is, one token
-SHADE = 15  # most that a channel of a box differs from its colour
+SHADE = 10  # most that a channel of a box differs from its colour
 HELD_OUT = 5  # one picture in so many
 SMUDGED = 0.35  # share of the cold start
 SMUDGES = "bcdfghjklmnpqrstvwxz"
@@ -218,7 +218,7 @@ def _in_words(puzzle: Puzzle, rng: np.random.Generator, held_out: bool = False) 
 
 def _boxes(rng: np.random.Generator, n: int) -> Scene:
     """``n`` boxes of one size, each within a quarter of its own."""
-    size = int(rng.integers(9, 13))
+    size = int(rng.integers(12, 14))
     corners = [QUARTERS[quarter] for quarter in LAID[n - 1]]
     boxes = tuple((_within(x, size, rng), _within(y, size, rng), size, size) for x, y in corners)
     colour, rgb = _paint(rng)
@@ -228,7 +228,7 @@ def _boxes(rng: np.random.Generator, n: int) -> Scene:
 def _bar(rng: np.random.Generator) -> Scene:
     """A bar along one side."""
     side = str(rng.choice(SIDES))
-    across, along = int(rng.integers(10, 13)), int(rng.integers(22, 28))
+    across, along = int(rng.integers(12, 14)), int(rng.integers(24, 29))
     near = int(rng.integers(0, SIDE // 2 - across + 1))  # from the side
     near = SIDE - across - near if side in ("right", "bottom") else near
     start = int(rng.integers(0, SIDE - along + 1))
@@ -247,7 +247,7 @@ def _paint(rng: np.random.Generator) -> tuple[str, tuple[int, ...]]:
 
 def _within(corner: int, size: int, rng: np.random.Generator) -> int:
     """Where a box starts in the quarter that starts at ``corner``; it touches no other quarter."""
-    return corner + int(rng.integers(1, SIDE // 2 - size))
+    return corner + int(rng.integers(0, SIDE // 2 - size))
 
 
 def _prompt(question: str) -> list[Message]:

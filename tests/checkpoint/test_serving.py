@@ -53,6 +53,20 @@ def test_qwen_s_own_sampling_gives_way_to_the_recipe_s(checkpoint):
     assert words[words.index("--mm-processor-kwargs") + 1] == '{"max_pixels": 1003520}'
 
 
+def test_the_engine_starts_as_the_recipe_starts_its_own(checkpoint):
+    """What costs a tiny model a minute: compiling, and gigabytes of cache."""
+    tiny, large = (
+        shlex.split(
+            CliRunner().invoke(app, ["serving", str(checkpoint), "--recipe", recipe]).stdout
+        )
+        for recipe in ("ppo_tiny", "ppo_7b")
+    )
+    assert {"--enforce-eager", "--skip-mm-profiling"} <= set(tiny)
+    assert tiny[tiny.index("--kv-cache-memory-bytes") + 1] == str(256 * 2**20)
+    assert "--gpu-memory-utilization" not in tiny
+    assert not {"--enforce-eager", "--skip-mm-profiling", "--kv-cache-memory-bytes"} & set(large)
+
+
 def test_transformers_reads_what_was_written(checkpoint):
     from transformers import GenerationConfig
 
