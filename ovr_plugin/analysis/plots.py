@@ -144,7 +144,10 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
     for x, label in chart.marks:
         axes.axvline(x, color="grey", linestyle=":", linewidth=1)
         top = axes.get_xaxis_transform()
-        axes.text(x, 1.0, f" {plain(label)}", transform=top, va="top", fontsize=8, color="grey")
+        text = axes.text(
+            x, 1.0, f" {plain(label)}", transform=top, va="top", fontsize=8, color="grey"
+        )
+        text.set(clip_on=True, in_layout=False)  # a mark beyond the points asks for no room
     if 1 < len(chart.series) <= MAX_LEGEND and chart.kind == "bar":  # which would lie under it
         figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
     elif 1 < len(chart.series) <= MAX_LEGEND:
