@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.cli.trainer_process import TrainerFailed, failure, start, stop
+from ovr_plugin.cli.trainer_process import Process, TrainerFailed, failure, start, stop
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 600.0
@@ -64,7 +63,7 @@ def served(
         stop(process)
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait(process: Process, url: str, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
