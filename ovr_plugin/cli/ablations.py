@@ -50,7 +50,7 @@ def ablations(
     Every run is a folder that `ovr report` shows; several of them, over each other:
     ovr report runs/ablations/seed_0/*
     """
-    from ovr_plugin.cli.quickstart import FULL, SMOKE, STOPPING, stopped
+    from ovr_plugin.cli.quickstart import FULL, SMOKE, STOPPING, prepare_environment, stopped
     from ovr_plugin.cli.quickstart_stages import title
 
     console = Console(soft_wrap=True, markup=False)
@@ -62,6 +62,7 @@ def ablations(
         raise typer.BadParameter(f"no variant {', '.join(unknown)}; of {', '.join(VARIANTS)}")
     found: dict[str, list[dict[str, float]]] = {}
     try:
+        prepare_environment(console)
         for seed in range(seeds):
             for name in names:
                 title(console, f"{name}, seed {seed}")
@@ -73,6 +74,7 @@ def ablations(
 
 
 def _run(folder: Path, name: str, size: Any, seed: int, console: Console) -> dict[str, float]:
+    from ovr_plugin.cli.quickstart import keep_settings
     from ovr_plugin.cli.quickstart_stages import (
         cold_start,
         evaluate,
@@ -83,16 +85,21 @@ def _run(folder: Path, name: str, size: Any, seed: int, console: Console) -> dic
     )
 
     shared, run = RunFolder(folder / "shared"), RunFolder(folder / name)
+    variant = VARIANTS[name]
     with shared.in_use(), run.in_use():
+        keep_settings(shared, size, seed, None)
         prepare_data(shared, size, seed, None, console)
         make_model(shared, seed, console)
         cold_start(shared, size, console)
         for part in ("data", "model", "cold_start"):
             if not (run.root / part).exists():
                 (run.root / part).symlink_to(Path("..") / "shared" / part)
-        before = f"cold_start_{run.latest_step('cold_start')}"
-        start = evaluate(shared, shared.export("cold_start"), before, console)
-        ppo(run, size, console, VARIANTS[name])
+        if variant.from_cold_start:
+            before = f"cold_start_{run.latest_step('cold_start')}"
+            start = evaluate(shared, shared.export("cold_start"), before, console)
+        else:
+            start = evaluate(shared, shared.model, "base", console)
+        ppo(run, size, console, variant)
         last = f"ppo_{run.latest_step('ppo')}"
         end = evaluate(run, run.export("ppo"), last, console)
     scores = {f"{modality} before": score for modality, score in scores_of(start).items()}
@@ -100,7 +107,10 @@ def _run(folder: Path, name: str, size: Any, seed: int, console: Console) -> dic
 
 
 def table_of(found: dict[str, list[dict[str, float]]]) -> Table:
-    """Return mean and range over the seeds, in percent, a line for each variant."""
+    """Return median and range over the seeds, in percent, before and after PPO.
+
+    Before it: of what the variant starts from.
+    """
     columns = ["text before", "text after", "image before", "image after"]
     table = Table("variant", "seeds", *columns)
     for name, runs in found.items():

@@ -55,7 +55,7 @@ def quickstart(
     ppo_steps: Annotated[
         int | None, typer.Option(min=1, help="PPO iterations; more than before goes on.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the data and the model.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the data and the model.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the folder first.")] = False,
 ) -> None:
     """Train a tiny Qwen2.5-VL as the paper does: text-only cold start, then PPO on text and images.
@@ -64,7 +64,6 @@ def quickstart(
     as they are run, with the recipes sft_tiny and ppo_tiny, which differ from sft_7b and ppo_7b in
     sizes only.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # here and in the trainers: nothing is fetched
     console = Console(soft_wrap=True, markup=False)  # logs and paths may hold [brackets]
     size = SMOKE if smoke else FULL
     if ppo_steps is not None:
@@ -72,11 +71,11 @@ def quickstart(
     run = RunFolder(out or Path("runs/smoke" if smoke else "runs/quickstart"))
     try:
         _check_corpora(corpora)
-        _use_cpu_where_vllm_is_its_cpu_build(console)
+        prepare_environment(console)
         with run.in_use():
             if fresh:
                 _delete(run)
-            _keep_settings(run, size, seed, corpora)
+            keep_settings(run, size, seed, corpora)
             if run.latest_step("ppo") < size.n_steps:
                 python()  # warms up while data and model are made
             prepare_data(run, size, seed, corpora, console)
@@ -87,8 +86,8 @@ def quickstart(
             ppo(run, size, console)
             last = f"ppo_{run.latest_step('ppo')}"
             found[last] = evaluate(run, run.export("ppo"), last, console)
-            averaged = average_last(run, console)
-            found[averaged.name] = evaluate(run, averaged, averaged.name, console)
+            if averaged := average_last(run, console):
+                found[averaged.name] = evaluate(run, averaged, averaged.name, console)
             report(run, found, console)
     except STOPPING as error:
         stopped(console, error)
@@ -103,8 +102,12 @@ def stopped(console: Console, error: BaseException) -> None:
     raise typer.Exit(1) from error
 
 
-def _use_cpu_where_vllm_is_its_cpu_build(console: Console) -> None:
-    """On a machine with a GPU the environment of setup.sh still has to run on the CPU."""
+def prepare_environment(console: Console) -> None:
+    """Of this process and its trainers: nothing is fetched, and the GPU left where vLLM lacks it.
+
+    On a machine with a GPU the environment of setup.sh still has to run on the CPU.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if not cpu_build_is_installed() or not shutil.which("nvidia-smi"):
         return
     chosen = {"VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": ""}
@@ -126,14 +129,15 @@ def _delete(run: RunFolder) -> None:
             f"{run.root} was not deleted: it is no run of the quickstart (it has no {SETTINGS}); "
             "choose another --out"
         )
-    for path in run.root.iterdir():  # not the folder itself, which is held
+    # Not the folder itself, which is held; last the settings: without them the rest is no run.
+    for path in sorted(run.root.iterdir(), key=lambda path: path.name == SETTINGS):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
 
 
-def _keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) -> None:
+def keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) -> None:
     """Refuse to mix a run with one of other settings; more PPO iterations are fine."""
     from ovr_plugin.data.files import read_json, write_json
 

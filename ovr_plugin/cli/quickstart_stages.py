@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ovr_plugin.checkpoint.resume import steps_in
 from ovr_plugin.cli.served import served
 from ovr_plugin.cli.trainer_process import Shown, TrainerFailed, override, run_trainer
 from ovr_plugin.platform import fork_server
@@ -107,8 +108,12 @@ def make_model(run: RunFolder, seed: int, console: Console) -> None:
     from ovr_plugin.cli.quickstart_data import texts_of
     from ovr_plugin.models.tiny import make_tiny
 
+    partial = run.model.with_name("model.partial")  # transformers writes its configs first
+    for unfinished in (partial, run.model):
+        shutil.rmtree(unfinished, ignore_errors=True)
     with console.status("  making a tiny Qwen2.5-VL and its tokenizer"):
-        make_tiny(run.model, texts_of(run.data), seed=seed, vocab_size=1536)
+        make_tiny(partial, texts_of(run.data), seed=seed, vocab_size=1536)
+    partial.rename(run.model)
     console.print(f"  a random Qwen2.5-VL of {_n_parameters(run.model):,} parameters: {run.model}")
 
 
@@ -185,14 +190,20 @@ def _train_rows(run: RunFolder, modality: str | None) -> Path:
     return path
 
 
-def average_last(run: RunFolder, console: Console) -> Path:
-    """Average the last checkpoints of PPO, as the paper's final model is made (OVR 4.1)."""
+def average_last(run: RunFolder, console: Console) -> Path | None:
+    """Average the last checkpoints of PPO, as the paper's final model is made (OVR 4.1).
+
+    None: there is but one. One that a kill cut off is none: the tracker has not come to it.
+    """
     from ovr_plugin.cli.average import average
 
     title(console, "Average of the last checkpoints (OVR 4.1)")
     folder = run.checkpoints("ppo")
-    steps = sorted(int(path.name.rpartition("_")[2]) for path in folder.glob("global_step_*"))
+    steps = [step for step in steps_in(folder) if step <= run.latest_step("ppo")]
     averaged = [folder / f"global_step_{step}" for step in steps[-AVERAGED:]]
+    if len(averaged) < 2:
+        console.print("  there is one checkpoint; nothing to average")
+        return None
     target = run.root / f"average_ppo_{steps[-1]}"
     if (target / "config.json").is_file():
         console.print(f"  there already: {target}")
@@ -204,11 +215,12 @@ def average_last(run: RunFolder, console: Console) -> Path:
 
 def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> Path:
     """Serve a checkpoint and ask it the held-out rows, greedily; returns the folder of results."""
+    from ovr_plugin.cli.evaluate import INTERRUPTED
     from ovr_plugin.cli.evaluate import evaluate as ask
 
     title(console, f"Evaluation of {name}: served by vLLM, asked what no training row shows")
     out = run.root / "eval" / name
-    if (out / "results.json").is_file():
+    if _has_every_answer(out):
         console.print(f"  there already: {out}")
         return out
     rows = run.data / "val.parquet"
@@ -219,9 +231,20 @@ def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> P
         try:
             ask([str(rows)], out, url=url, temperature=0.0)
         except typer.Exit as end:
+            if end.exit_code == INTERRUPTED:
+                raise KeyboardInterrupt from end
             if end.exit_code:
                 raise TrainerFailed(f"ovr eval ended with status {end.exit_code}") from end
     return out
+
+
+def _has_every_answer(evaluation: Path) -> bool:
+    """Of one that was interrupted there are results too, of the rows that were answered."""
+    from ovr_plugin.data.files import read_json
+
+    path = evaluation / "results.json"
+    results = read_json(path) if path.is_file() else []
+    return bool(results) and not any(each["n_missing"] for each in results)
 
 
 def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:

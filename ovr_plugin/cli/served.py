@@ -6,9 +6,9 @@ goes to a log file. It ends with the block, and with the process that started it
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -19,8 +19,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.cli.trainer_process import TrainerFailed, failure, start, stop
+from ovr_plugin.cli.trainer_process import Process, TrainerFailed, failure, start, stop
 
+HOST = "127.0.0.1"
 START_TIMEOUT_S = 600.0
 POLL_S = 0.2
 VLLM = ("-m", "vllm.entrypoints.cli.main")  # what the script ``vllm`` runs
@@ -48,6 +49,7 @@ def served(
     """
     from ovr_plugin.checkpoint.serving import prepare_serving
 
+    _never_by_proxy(HOST)
     port = _free_port()
     line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --port {port}"
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
@@ -55,13 +57,13 @@ def served(
     process = start(command, log)
     try:
         with console.status("  starting the server"):
-            _wait(process, f"http://127.0.0.1:{port}/health", log)
-        yield f"http://127.0.0.1:{port}/v1"
+            _wait(process, f"http://{HOST}:{port}/health", log)
+        yield f"http://{HOST}:{port}/v1"
     finally:
         stop(process)
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait(process: Process, url: str, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -74,8 +76,16 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     raise TrainerFailed(f"the server did not answer within {START_TIMEOUT_S:g} s; its log: {log}")
 
 
+def _never_by_proxy(host: str) -> None:
+    """Where the environment names a proxy, urllib and httpx would ask it for our own server."""
+    told = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+    hosts = [each.strip() for each in told.split(",") if each.strip()]
+    if not {host, "*"} & set(hosts):
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*hosts, host])
+
+
 def _free_port() -> int:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind((HOST, 0))
         port: int = taken.getsockname()[1]
         return port

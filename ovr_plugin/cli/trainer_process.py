@@ -29,6 +29,8 @@ MAX_LINES = 80  # about as many steps are printed; the bar counts them all
 LOG_TAIL = 25  # lines shown of a log when its trainer failed
 METRICS_VARIABLE = "VERL_FILE_LOGGER_PATH"
 
+Process = subprocess.Popen[bytes]
+
 
 class TrainerFailed(Exception):
     """The upstream trainer ended with an error; the message says where to look."""
@@ -79,7 +81,7 @@ def run_trainer(
 
 def start(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a process in a session of its own, output in ``log``; it ends when we are killed."""
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 (our own command)
@@ -111,7 +113,7 @@ def printable(command: Sequence[str], metrics: Path) -> str:
 
 
 def _show_progress(
-    process: subprocess.Popen[bytes],
+    process: Process,
     metrics: Path,
     n_steps: int,
     shown: Sequence[Shown],
@@ -132,9 +134,7 @@ def _show_progress(
                 progress.console.print(f"  step {step:>4}  {line}", highlight=False)
 
 
-def _lines(
-    process: subprocess.Popen[bytes], metrics: Path, shown: Sequence[Shown]
-) -> Iterator[tuple[int, str]]:
+def _lines(process: Process, metrics: Path, shown: Sequence[Shown]) -> Iterator[tuple[int, str]]:
     """Yield (step, text) as the metrics file grows, until the process has ended."""
     n_seen = 0
     while True:
@@ -157,7 +157,7 @@ def _ends_whole(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: Process) -> None:
     """End the whole session of the trainer: Ray and vLLM are its children."""
     for signal_, patience_s in ((signal.SIGINT, 15), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
         try:

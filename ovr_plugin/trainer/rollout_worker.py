@@ -9,6 +9,7 @@ Upstream: verl/experimental/agent_loop/agent_loop.py, verl/trainer/ppo/v1/agent_
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import Any
 from transformers import BatchFeature
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
+from verl.utils.rollout_trace import rollout_trace_attr
 
 from ovr_plugin.trainer.agent_loop import NAME, OVRSingleTurnAgentLoop
 
@@ -46,8 +48,9 @@ class OVRAgentLoopWorker(Worker):
         if kwargs.get("agent_name") != NAME or kwargs.get("trace"):
             return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
         row = {key: value for key, value in kwargs.items() if key not in ("agent_name", "trace")}
-        output = await self._own_loop().run(sampling_params, **row)
-        return await self._agent_loop_postprocess(output, trajectory["validate"], **row)
+        with rollout_trace_attr(trace=False):
+            output = await self._own_loop().run(sampling_params, **row)
+            return await self._agent_loop_postprocess(output, trajectory["validate"], **row)
 
     def _own_loop(self) -> OVRSingleTurnAgentLoop:
         if self._loop is None:
@@ -95,6 +98,10 @@ class RememberingImageProcessor:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._image_processor, name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is the plain one: a processor is printed and saved by copies of its parts."""
+        return copy.copy, (self._image_processor,)
+
     def __call__(self, images: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As the image processor's own; only lists of PIL pictures are remembered."""
         key = _key(images, args, kwargs)
@@ -122,6 +129,8 @@ def _key(images: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bytes | No
     from PIL import Image
 
     if not isinstance(images, list) or not all(isinstance(each, Image.Image) for each in images):
+        return None
+    if any(image.mode in ("P", "PA") for image in images):  # whose colours are not in their bytes
         return None
     digest = hashlib.blake2b(repr((args, sorted(kwargs.items()))).encode(), digest_size=16)
     for image in images:

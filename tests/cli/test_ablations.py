@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ovr_plugin.cli import app
+from ovr_plugin.cli import app, quickstart_stages
 from ovr_plugin.cli.ablations import VARIANTS, spread, table_of
 
 
@@ -46,6 +49,66 @@ def test_unknown_variants_are_told_with_what_there_is(tmp_path):
     assert "no variant no_reward" in result.output
     assert all(name in result.output.replace("\n", "") for name in ("baseline", "text_only"))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Stages that do nothing; what was evaluated, by its name."""
+    evaluated = []
+
+    def evaluate(run, checkpoint, name, console):
+        evaluated.append((run.root.name, name, checkpoint.relative_to(run.root).parts[0]))
+        return name
+
+    def make_folders(run, *_):
+        for name in ("data", "model", "cold_start"):
+            (run.root / name).mkdir(exist_ok=True)
+
+    monkeypatch.setattr(quickstart_stages, "prepare_data", make_folders)
+    for name in ("make_model", "cold_start", "ppo"):
+        monkeypatch.setattr(quickstart_stages, name, lambda *_: None)
+    monkeypatch.setattr(quickstart_stages, "evaluate", evaluate)
+    scores = {"base": 0, "cold_start_0": 25, "ppo_0": 80}
+    found = {name: {"text": score, "image": score} for name, score in scores.items()}
+    monkeypatch.setattr(quickstart_stages, "scores_of", found.__getitem__)
+    return evaluated
+
+
+def run_ablations(tmp_path, *arguments):
+    command = ["ablations", *arguments, "--out", str(tmp_path), "--seeds", "1"]
+    return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+
+
+def test_before_is_what_a_variant_starts_from(tmp_path, stages):
+    result = run_ablations(tmp_path, "baseline", "no_cold_start")
+    assert result.exit_code == 0
+    assert stages == [
+        ("shared", "cold_start_0", "cold_start"),
+        ("baseline", "ppo_0", "ppo"),
+        ("shared", "base", "model"),
+        ("no_cold_start", "ppo_0", "ppo"),
+    ]
+    last = {line.split()[1]: line for line in result.output.splitlines() if "│" in line}
+    cells = {name: re.findall(r"\d+", line) for name, line in last.items()}
+    assert cells["baseline"] == ["1", "25", "80", "25", "80"]
+    assert cells["no_cold_start"] == ["1", "0", "80", "0", "80"]
+
+
+def test_small_and_large_runs_are_not_mixed(tmp_path, stages):
+    assert run_ablations(tmp_path, "baseline", "--smoke").exit_code == 0
+    assert run_ablations(tmp_path, "baseline", "--smoke", "--ppo-steps", "9").exit_code == 0
+    n_before = len(stages)
+    result = run_ablations(tmp_path, "baseline")
+    assert result.exit_code == 1
+    assert "holds a run with other settings" in result.output
+    assert len(stages) == n_before
+
+
+def test_nothing_is_fetched(tmp_path, stages, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    run_ablations(tmp_path, "baseline")
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 def test_median_and_range_over_the_seeds():

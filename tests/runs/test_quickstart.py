@@ -129,6 +129,31 @@ def test_fresh_deletes_nothing_that_is_no_run(name, tmp_path, commands):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
+    tmp_path, commands, monkeypatch
+):
+    """Without its settings, what is left would be taken for a part of the next run."""
+    out = tmp_path / "run"
+    write_json(out / "run.json", {"seed": 5})
+    (out / "ppo").mkdir()
+    listed = Path.iterdir
+
+    def settings_first(path):
+        return iter(sorted(listed(path), key=lambda each: each.name != "run.json"))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", settings_first)
+        patched.setattr(quickstart.shutil, "rmtree", interrupted)
+        assert start("--smoke", "--out", out, "--fresh").exit_code == 130
+    assert "other settings" in plain(start("--smoke", "--out", out).output)
+    monkeypatch.setattr(quickstart, "SMOKE", quickstart.replace(SMOKE, n_cold_start=32))
+    start("--smoke", "--out", out, "--fresh")
+    assert not (out / "ppo").exists()
+
+
 def test_missing_corpora_are_told_before_anything_is_deleted(tmp_path, commands):
     out = tmp_path / "run"
     write_json(out / "run.json", {"seed": 0})
@@ -136,6 +161,11 @@ def test_missing_corpora_are_told_before_anything_is_deleted(tmp_path, commands)
     assert result.exit_code == 1
     assert f"--corpora {tmp_path / 'nowhere'}: no such folder; leave it out" in plain(result.output)
     assert (out / "run.json").is_file()
+
+
+def test_a_seed_that_is_none_is_told_before_anything_is_made(tmp_path, commands):
+    assert start("--smoke", "--out", tmp_path / "run", "--seed", "-1").exit_code == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):

@@ -11,7 +11,9 @@ import pytest
 import torch
 from PIL import Image
 from transformers import AutoProcessor
+from verl.utils import rollout_trace
 
+from ovr_plugin.trainer.agent_loop import NAME
 from ovr_plugin.trainer.rollout_worker import (
     OVRAgentLoopWorker,
     RememberingImageProcessor,
@@ -104,6 +106,22 @@ def test_a_caller_may_change_what_it_got(plain, remembering):
     assert same(process(processor, picture()), process(plain, picture()))
 
 
+def test_colours_of_a_palette_are_told_apart(plain, remembering):
+    processor, _ = remembering
+    for colours in ([200, 30, 30], [30, 30, 200]):
+        indexed = Image.new("P", (56, 56))
+        indexed.putpalette(colours)
+        assert same(process(processor, indexed), process(plain, indexed))
+
+
+def test_a_processor_can_be_printed_and_copied(plain, remembering):
+    processor, _ = remembering
+    processor.image_processor = RememberingImageProcessor(plain.image_processor)
+    assert processor.to_json_string() == plain.to_json_string()
+    copied = copy.deepcopy(processor).image_processor
+    assert copied.to_dict() == plain.image_processor.to_dict()
+
+
 def test_text_without_pictures(plain, remembering):
     processor, counted = remembering
     assert same(processor(text=["?"], return_tensors="pt"), plain(text=["?"], return_tensors="pt"))
@@ -188,3 +206,21 @@ def test_nothing_is_kept_of_a_response_that_is_done(plain, worker, fails, monkey
     assert not worker._multi_modal_inputs
     worker._compute_multi_modal_inputs(output, ids)
     assert len(calls) == 2
+
+
+def test_a_response_that_is_not_to_be_traced_is_not(monkeypatch):
+    worker = OVRAgentLoopWorker.__new__(OVRAgentLoopWorker)
+    traced = []
+
+    async def run(*_, **__):
+        traced.append(rollout_trace._trace_enabled.get())
+
+    async def postprocess(*_, **__):
+        traced.append(rollout_trace._trace_enabled.get())
+
+    monkeypatch.setattr(rollout_trace.RolloutTraceConfig, "get_backend", lambda: "mlflow")
+    monkeypatch.setattr(Worker, "_agent_loop_postprocess", postprocess)
+    worker._multi_modal_inputs, worker._loop = {}, SimpleNamespace(run=run)
+    told = {"agent_name": NAME, "trace": False}
+    asyncio.run(worker._run_agent_loop({}, {"validate": False}, **told))
+    assert traced == [False, False]

@@ -1,0 +1,114 @@
+"""Stages that were cut off: a half model, a half evaluation, a half checkpoint is none."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+
+import pytest
+import typer
+from rich.console import Console
+
+from ovr_plugin.checkpoint.resume import TRACKER
+from ovr_plugin.cli import quickstart, quickstart_stages
+from ovr_plugin.cli.quickstart import SMOKE
+from ovr_plugin.cli.quickstart_data import write_data
+from ovr_plugin.cli.quickstart_stages import average_last, evaluate, make_model
+from ovr_plugin.cli.trainer_process import TrainerFailed
+from ovr_plugin.data.files import write_json
+from ovr_plugin.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path)
+
+
+@pytest.fixture
+def console():
+    return Console(record=True, width=200)
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """Stands for ``ovr eval``: writes the results it is given and ends as told."""
+    results: list = []
+    codes: list = []
+
+    @contextmanager
+    def no_server(*_):
+        yield "http://nowhere"
+
+    def asked(names, out, **_):
+        write_json(out / "results.json", results[0])
+        raise typer.Exit(codes.pop(0))
+
+    monkeypatch.setattr(quickstart_stages, "served", no_server)
+    monkeypatch.setattr(sys.modules["ovr_plugin.cli.evaluate"], "evaluate", asked)
+    return results, codes
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "error"),
+    [
+        ([], 1, TrainerFailed),  # nobody answered at all
+        ([{"n_missing": 3}], 1, TrainerFailed),
+        ([{"n_missing": 3}], 2, TrainerFailed),
+        ([{"n_missing": 3}], 130, KeyboardInterrupt),
+    ],
+)
+def test_an_evaluation_that_was_cut_off_is_gone_on_with(written, code, error, run, console, ask):
+    results, codes = ask
+    results[:], codes[:] = [written], [code]
+    with pytest.raises(error):
+        evaluate(run, run.model, "ppo_4", console)
+    results[:], codes[:] = [[{"n_missing": 0}]], [0]
+    evaluate(run, run.model, "ppo_4", console)
+    assert not codes  # it was asked
+    evaluate(run, run.model, "ppo_4", console)  # nobody is left to be asked
+    assert "there already" in console.export_text()
+
+
+@pytest.fixture
+def averaged(monkeypatch):
+    taken = []
+    average = sys.modules["ovr_plugin.cli.average"]
+    monkeypatch.setattr(average, "average", lambda _, folders, **__: taken.append(folders))
+    return taken
+
+
+def checkpoints(run, tracked, *names):
+    for name in names:
+        (run.checkpoints("ppo") / name).mkdir(parents=True)
+    (run.checkpoints("ppo") / TRACKER).write_text(str(tracked))
+
+
+def test_a_checkpoint_that_the_tracker_has_not_come_to_is_not_averaged(run, console, averaged):
+    steps = (4, 8, 12, 16, 20)  # the last one was being written
+    checkpoints(run, 16, *(f"global_step_{step}" for step in steps), "global_step_8_old")
+    assert average_last(run, console) == run.root / "average_ppo_16"
+    assert [[path.name for path in folders] for folders in averaged] == [
+        ["global_step_8", "global_step_12", "global_step_16"]
+    ]
+
+
+def test_of_one_checkpoint_there_is_no_average(run, console, averaged):
+    checkpoints(run, 1, "global_step_1")
+    assert average_last(run, console) is None
+    assert not averaged
+
+
+def test_a_model_that_was_cut_off_is_made_again(run, console, monkeypatch):
+    size = quickstart.replace(SMOKE, n_cold_start=8, n_toy=4, n_val=2)
+    list(write_data(run.data, size, 0, None))
+    with monkeypatch.context() as broken:
+        broken.setattr("ovr_plugin.models.tiny.make_processor", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_model(run, 0, console)
+    make_model(run, 0, console)
+    assert (run.model / "tokenizer_config.json").is_file()
+    assert [path.name for path in run.root.glob("model*")] == ["model"]
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
