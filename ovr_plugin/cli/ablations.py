@@ -99,7 +99,7 @@ def _run(folder: Path, name: str, size: Any, seed: int, console: Console) -> dic
             start = evaluate(shared, shared.export("cold_start"), before, console)
         else:
             start = evaluate(shared, shared.model, "base", console)
-        ppo(run, size, console, variant)
+        ppo(run, size, seed, console, variant)
         last = f"ppo_{run.latest_step('ppo')}"
         end = evaluate(run, run.export("ppo"), last, console)
     scores = {f"{modality} before": score for modality, score in scores_of(start).items()}

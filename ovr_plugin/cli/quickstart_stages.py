@@ -137,7 +137,9 @@ def cold_start(run: RunFolder, size: Size, console: Console) -> None:
     run.merge_metrics()
 
 
-def ppo(run: RunFolder, size: Size, console: Console, variant: Variant | None = None) -> None:
+def ppo(
+    run: RunFolder, size: Size, seed: int, console: Console, variant: Variant | None = None
+) -> None:
     """Stage 2 (OVR 3.2): PPO on text and image rows, reward 1 or 0; resumes by itself."""
     variant = variant or Variant()
     title(console, "PPO: text and images mixed, reward 1 or 0, growing length (OVR 3.2)")
@@ -156,6 +158,7 @@ def ppo(run: RunFolder, size: Size, console: Console, variant: Variant | None = 
         override("data.train_files", _train_rows(run, variant.modality)),
         override("data.val_files", run.data / "val.parquet"),
         f"data.train_batch_size={size.prompts_per_step}",
+        f"data.seed={seed}",  # of the order of rows, and of what is sampled
         *(["data.mix={image_fraction: 0.75}"] if variant.modality is None else []),
         f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
         f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
@@ -204,7 +207,7 @@ def average_last(run: RunFolder, console: Console) -> Path | None:
     if len(averaged) < 2:
         console.print("  there is one checkpoint; nothing to average")
         return None
-    target = run.root / f"average_ppo_{steps[-1]}"
+    target = run.root / f"average_{steps[-1]}"
     if (target / "config.json").is_file():
         console.print(f"  there already: {target}")
         return target

@@ -51,7 +51,7 @@ def served(
 
     _never_by_proxy(HOST)
     port = _free_port()
-    line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --port {port}"
+    line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --host {HOST} --port {port}"
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
     command = [python, *VLLM, *shlex.split(line)[1:]]
     process = start(command, log)

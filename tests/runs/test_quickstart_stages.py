@@ -86,7 +86,7 @@ def checkpoints(run, tracked, *names):
 def test_a_checkpoint_that_the_tracker_has_not_come_to_is_not_averaged(run, console, averaged):
     steps = (4, 8, 12, 16, 20)  # the last one was being written
     checkpoints(run, 16, *(f"global_step_{step}" for step in steps), "global_step_8_old")
-    assert average_last(run, console) == run.root / "average_ppo_16"
+    assert average_last(run, console) == run.root / "average_16"
     assert [[path.name for path in folders] for folders in averaged] == [
         ["global_step_8", "global_step_12", "global_step_16"]
     ]
