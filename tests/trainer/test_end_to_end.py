@@ -149,7 +149,7 @@ def test_the_cold_start_learns(metrics):
     losses = [record["train/loss"] for record in metrics["cold_start"]]
     assert len(losses) == metrics["cold_start"][-1]["step"] == N_COLD
     assert losses[0] > 5  # a random model: log of the vocabulary
-    assert losses[-1] < 1
+    assert losses[-1] < losses[0] / 4
 
 
 def test_the_cold_start_left_the_vision_tower_alone(run):
@@ -186,12 +186,16 @@ def test_every_batch_holds_the_ratio_that_data_mix_asks_for(metrics, resumed):
     for record in [*metrics["ppo"], *resumed_steps]:
         # Of 8 prompts 6 have a picture; 4 responses to each.
         assert (record["ovr/rows/text"], record["ovr/rows/image"]) == (8, 24)
-    again = [
+    samples = read_parquet(resumed.data / "train.parquet", Sample)
+    modality = {sample.id: sample.modality for sample in samples}
+    met = Counter(
         record["row_id"]
-        for step in range(N_STEPS + 1, N_STEPS + N_MORE + 1)
+        for step in range(1, N_STEPS + N_MORE + 1)
         for record in read_jsonl(resumed.rollouts / f"{step}.jsonl")
-    ]
-    assert set(Counter(again).values()) == {4}  # no row twice in half of an epoch
+    )
+    for which in ("text", "image"):  # none comes again before another has come as often
+        times = {met[row_id] for row_id in modality if modality[row_id] == which}
+        assert max(times) - min(times) == 4
 
 
 def test_reward_is_zero_or_one_and_counted(metrics):
@@ -332,7 +336,8 @@ def test_the_run_folder_holds_what_was_promised(run):
     assert names == {"cold_start_loss", "reward", "response_length", "critic_loss"}
     for path in run.plots.glob("*.png"):
         assert len(Image.open(path).convert("L").getcolors(256) or range(257)) > 10
-    assert "data:image/png;base64," in (run.root / "report.html").read_text()
+    page = (run.root / "report.html").read_text()
+    assert re.search(r'id="pictures-0">\s*[\w+/=]{100,}', page)  # of the rollouts, packed
     console = (run.root / "console.txt").read_text()
     assert "verl.trainer.sft_trainer" in console
     assert "-m verl.trainer.main_ppo" in console
