@@ -11,13 +11,22 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ovr_plugin.cli.quickstart_stages import Variant
+from ovr_plugin.cli import quickstart_stages as stages
+from ovr_plugin.cli.quickstart import (
+    FULL,
+    SMOKE,
+    STOPPING,
+    keep_settings,
+    prepare_environment,
+    stopped,
+)
+from ovr_plugin.cli.quickstart_stages import Size, Variant
 from ovr_plugin.run_folder import RunFolder
 
 HEAD = "critic.fsdp.value_head_init"
@@ -50,9 +59,6 @@ def ablations(
     Every run is a folder that `ovr report` shows; several of them, over each other:
     ovr report runs/ablations/seed_0/*
     """
-    from ovr_plugin.cli.quickstart import FULL, SMOKE, STOPPING, prepare_environment, stopped
-    from ovr_plugin.cli.quickstart_stages import title
-
     console = Console(soft_wrap=True, markup=False)
     size = SMOKE if smoke else FULL
     if ppo_steps is not None:
@@ -65,7 +71,7 @@ def ablations(
         prepare_environment(console)
         for seed in range(seeds):
             for name in names:
-                title(console, f"{name}, seed {seed}")
+                stages.title(console, f"{name}, seed {seed}")
                 scores = _run(out / f"seed_{seed}", name, size, seed, console)
                 found.setdefault(name, []).append(scores)
                 console.print(table_of(found))
@@ -73,37 +79,36 @@ def ablations(
         stopped(console, error)
 
 
-def _run(folder: Path, name: str, size: Any, seed: int, console: Console) -> dict[str, float]:
-    from ovr_plugin.cli.quickstart import keep_settings
-    from ovr_plugin.cli.quickstart_stages import (
-        cold_start,
-        evaluate,
-        make_model,
-        ppo,
-        prepare_data,
-        scores_of,
-    )
-
+def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> dict[str, float]:
     shared, run = RunFolder(folder / "shared"), RunFolder(folder / name)
     variant = VARIANTS[name]
-    with shared.in_use(), run.in_use():
-        keep_settings(shared, size, seed, None)
-        prepare_data(shared, size, seed, None, console)
-        make_model(shared, seed, console)
-        cold_start(shared, size, console)
+    with run.in_use():
+        with shared.in_use():  # and not while it trains, so that variants may train side by side
+            start = _shared_start(shared, variant, size, seed, console)
         for part in ("data", "model", "cold_start"):
             if not (run.root / part).exists():
                 (run.root / part).symlink_to(Path("..") / "shared" / part)
-        if variant.from_cold_start:
-            before = f"cold_start_{run.latest_step('cold_start')}"
-            start = evaluate(shared, shared.export("cold_start"), before, console)
-        else:
-            start = evaluate(shared, shared.model, "base", console)
-        ppo(run, size, seed, console, variant)
+        stages.ppo(run, size, seed, console, variant)
         last = f"ppo_{run.latest_step('ppo')}"
-        end = evaluate(run, run.export("ppo"), last, console)
-    scores = {f"{modality} before": score for modality, score in scores_of(start).items()}
-    return scores | {f"{modality} after": score for modality, score in scores_of(end).items()}
+        end = stages.evaluate(run, run.export("ppo"), last, console)
+    scores = {f"{modality} before": score for modality, score in stages.scores_of(start).items()}
+    return scores | {
+        f"{modality} after": score for modality, score in stages.scores_of(end).items()
+    }
+
+
+def _shared_start(
+    shared: RunFolder, variant: Variant, size: Size, seed: int, console: Console
+) -> Path:
+    """Make what a seed's variants share; returns the evaluation of what this one starts from."""
+    keep_settings(shared, size, seed, None)
+    stages.prepare_data(shared, size, seed, None, console)
+    stages.make_model(shared, seed, console)
+    stages.cold_start(shared, size, console)
+    if not variant.from_cold_start:
+        return stages.evaluate(shared, shared.model, "base", console)
+    name = f"cold_start_{shared.latest_step('cold_start')}"
+    return stages.evaluate(shared, shared.export("cold_start"), name, console)
 
 
 def table_of(found: dict[str, list[dict[str, float]]]) -> Table:

@@ -1,19 +1,21 @@
 r"""Generated rows for the quickstart and the tests: five skills, in words and in pictures.
 
-A picture of 28 x 28 pixels, one token of Qwen2.5-VL, shows one to four boxes, or a bar along one
-side, in one colour. One asks for the colour, the number, the side, a comparison, or a sum. A text
-row says the one fact that its question needs ("Scene red."); in an image row the picture is in the
+A picture of 28 x 28 pixels, one token of Qwen2.5-VL, shows one to three boxes, or a bar along one
+side, in one colour. One asks for the colour, the number, the place, a comparison, or a sum. A text
+row says the one word that its question needs ("Scene red."); in an image row the picture is in the
 place of those words. The cold-start rows answer the questions in words, with a short chain of
 reasoning that shows one of the paper's behaviours for each skill (OVR 2) and ends in ``\boxed{}``.
 
-Two things let a model of two million parameters learn to see from a few thousand binary rewards.
-Chains are the same for all questions of a skill, so that what is sampled is the guess about the
-scene. And a third of the cold start's scenes are smudged: their word is a letter, and their answers
-are random, so that a model guesses evenly about what it cannot read yet.
+Three things let a model of two million parameters learn to see from a few thousand binary rewards.
+Every question names all words that could answer it, so that the cold start teaches the place to
+look at, which the picture takes, and not the words to look for. Chains are the same for all
+questions of a skill, so that what is sampled is the guess about the scene. And a third of the cold
+start's scenes are smudged: their word is a letter, and their answers are random, so that a model
+guesses evenly about what it cannot read yet.
 
 Everything is a function of (seed, row number): a longer list starts with the shorter one. Of the
-three ways to ask about a word one is held out, and of the pictures a fifth: no row of training has
-them.
+six ways to ask a question in words two are held out, and of the pictures a fifth: no row of
+training has them.
 """
 
 from __future__ import annotations
@@ -32,18 +34,18 @@ from ovr_plugin.data.sample import IMAGE_PLACEHOLDER, ColdStartSample, Message, 
 
 NAME = "toy"
 INSTRUCTION = r"Put the answer in \boxed{}."
-COLOURS = {
-    "red": (230, 20, 20),
-    "green": (20, 190, 50),
-    "blue": (30, 60, 240),
-    "yellow": (250, 230, 20),
-}
+COLOURS = {"red": (230, 20, 20), "green": (20, 190, 50), "blue": (30, 60, 240)}
 # The mean of what the processor takes for white noise: an empty patch is zero to the tower.
 BACKGROUND = (123, 117, 104)
-NUMBERS = ("one", "two", "three", "four")
-SIDES = ("left", "right", "top", "bottom")
+NUMBERS = ("one", "two", "three")
+PLACES = ("left", "right", "top")
+FACTS = {"colour": tuple(COLOURS), "number": NUMBERS, "place": PLACES}
+LIMIT = 2  # what a number is compared with
+COMPARED = {"less": "less than", "equal": "equal to", "more": "more than"}
+ASKED = ("Tell me", "Find", "Name", "Give", "Say", "State")
+N_ASKED_HELD_OUT = 2  # of them
 QUARTERS = ((0, 0), (14, 0), (0, 14), (14, 14))  # left, top
-LAID = ((0,), (1, 2), (0, 1, 3), (0, 1, 2, 3))  # quarters of one box, of two, ...; as on a die
+LAID = ((0,), (1, 2), (0, 2, 3))  # quarters of one box, of two, of three
 SIDE = 28  # pixels of a picture: 2 x 2 patches of Qwen2.5-VL, that is, one token
 SHADE = 10  # most that a channel of a box differs from its colour
 HELD_OUT = 5  # one picture in so many
@@ -60,7 +62,7 @@ class Scene:
     """Boxes as (left, top, width, height) in pixels, their very colour, and what they are."""
 
     colour: str
-    side: str | None  # of a bar
+    place: str | None  # of a bar
     boxes: tuple[tuple[int, int, int, int], ...]
     rgb: tuple[int, ...]
 
@@ -76,66 +78,55 @@ class Puzzle:
 
     scene: Scene
     skill: str
-    ways: tuple[str, str, str]  # to ask it
+    kind: str  # of the word: a key of FACTS
     fact: str
     answer: str
     reasoning: str
+    asked_more: str = ""  # behind the name of the kind
     answer_type: str = "text"
+
+    def question(self, asked: str) -> str:
+        """Name all words that it could be: which one it is, the scene alone tells."""
+        *first, last = FACTS[self.kind]
+        return f"{asked} the {self.kind} ({', '.join(first)} or {last}){self.asked_more}."
 
 
 def _colour(rng: np.random.Generator) -> Puzzle:
-    scene = _boxes(rng, int(rng.integers(1, 5)))
-    ways = ("What is the colour?", "Which colour is it?", "Tell me the colour.")
+    scene = _boxes(rng)
     said = f"It is {scene.colour}. {VERIFICATION} The colour is {scene.colour}."
-    return Puzzle(scene, "colour", ways, scene.colour, scene.colour, said)
+    return Puzzle(scene, "colour", "colour", scene.colour, scene.colour, said)
 
 
 def _count(rng: np.random.Generator) -> Puzzle:
-    scene = _boxes(rng, int(rng.integers(1, 5)))
-    ways = ("How many boxes are there?", "What is the number?", "Tell me the number.")
-    said = f"We want the number. There are {scene.n}."
-    return _of_number(scene, "count", ways, str(scene.n), said)
+    scene = _boxes(rng)
+    return _of_number(scene, "count", str(scene.n), f"We want the number. There are {scene.n}.")
 
 
 def _position(rng: np.random.Generator) -> Puzzle:
     scene = _bar(rng)
-    side = str(scene.side)
-    ways = ("Where is the bar?", "On which side is the bar?", "Tell me the side.")
-    said = f"Not in the middle. {BACKTRACKING} It is {side}."
-    return Puzzle(scene, "position", ways, side, side, said)
+    place = str(scene.place)
+    said = f"Not in the middle. {BACKTRACKING} It is {place}."
+    return Puzzle(scene, "position", "place", place, place, said)
 
 
 def _compare(rng: np.random.Generator) -> Puzzle:
-    # First the limit and the answer, each as often, so that the one says nothing of the other.
-    limit, answer = int(rng.integers(2, 4)), str(rng.choice(("more", "less")))
-    n = rng.integers(limit + 1, 5) if answer == "more" else rng.integers(1, limit)
-    scene = _boxes(rng, int(n))
-    ways = (
-        f"Are there more or less than {limit}?",
-        f"Is the number more or less than {limit}?",
-        f"Tell me, more or less than {limit}?",
-    )
-    said = f"First the number: {scene.n}. Then {scene.n} is {answer} than {limit}."
-    return _of_number(scene, "compare", ways, answer, said)
+    scene = _boxes(rng)
+    answer = ("less", "equal", "more")[int(np.sign(scene.n - LIMIT)) + 1]
+    said = f"First the number: {scene.n}. Then {scene.n} is {COMPARED[answer]} {LIMIT}."
+    return _of_number(scene, "compare", answer, said, f" as less, equal or more than {LIMIT}")
 
 
 def _arithmetic(rng: np.random.Generator) -> Puzzle:
-    scene, added = _boxes(rng, int(rng.integers(1, 5))), int(rng.integers(1, 6))
+    scene, added = _boxes(rng), int(rng.integers(1, 6))
     total = scene.n + added
-    ways = (
-        f"I add {added}. How many boxes are there now?",
-        f"What is the number and {added} more?",
-        f"Tell me the number and {added} more.",
-    )
     said = f"First the number: {scene.n}. Then {scene.n} + {added} = {total}."
-    return _of_number(scene, "arithmetic", ways, str(total), said)
+    return _of_number(scene, "arithmetic", str(total), said, f" and add {added}")
 
 
-def _of_number(
-    scene: Scene, skill: str, ways: tuple[str, str, str], answer: str, said: str
-) -> Puzzle:
+def _of_number(scene: Scene, skill: str, answer: str, said: str, asked_more: str = "") -> Puzzle:
     answer_type = "number" if answer.isdigit() else "text"
-    return Puzzle(scene, skill, ways, NUMBERS[scene.n - 1], answer, said, answer_type)
+    fact = NUMBERS[scene.n - 1]
+    return Puzzle(scene, skill, "number", fact, answer, said, asked_more, answer_type)
 
 
 SKILLS: tuple[Callable[[np.random.Generator], Puzzle], ...] = (
@@ -169,11 +160,11 @@ def _row(index: int, seed: int, modality: str, held_out: bool) -> Sample:
     puzzle, picture = _puzzle(index, rng), None
     while is_image and (zlib.crc32(picture := _png(puzzle.scene)) % HELD_OUT == 0) != held_out:
         puzzle = _puzzle(index, rng)
-    question = str(rng.choice(puzzle.ways)) if is_image else _in_words(puzzle, rng, held_out)
-    prompt = f"Scene{IMAGE_PLACEHOLDER}. {question}" if is_image else question
+    asked = str(rng.choice(ASKED)) if is_image else _asked(puzzle, rng, held_out)
+    shown = IMAGE_PLACEHOLDER if is_image else _words(puzzle)
     return Sample(
         data_source=f"{NAME}_{'image' if is_image else 'text'}",
-        prompt=_prompt(prompt),
+        prompt=_prompt(f"{shown} {puzzle.question(asked)}"),
         ground_truth=puzzle.answer,
         images=[ImageRef(data=picture)] if picture else [],
         ability=puzzle.skill,
@@ -197,7 +188,7 @@ def _cold_start_row(index: int, seed: int) -> ColdStartSample:
         puzzle = replace(puzzle, fact=str(rng.choice(list(SMUDGES))))
     return ColdStartSample(
         data_source=f"{NAME}_cold_start",
-        prompt=_prompt(_in_words(puzzle, rng)),
+        prompt=_prompt(f"{_words(puzzle)} {puzzle.question(_asked(puzzle, rng))}"),
         response=f"{puzzle.reasoning} \\boxed{{{puzzle.answer}}}",
         id=f"{NAME}/{seed}#{index}",
         index=index,
@@ -209,17 +200,23 @@ def _puzzle(index: int, rng: np.random.Generator) -> Puzzle:
     return SKILLS[index // 2 % len(SKILLS)](rng)
 
 
-def _in_words(puzzle: Puzzle, rng: np.random.Generator, held_out: bool = False) -> str:
-    """The scene's word and the question; of the ways to ask, one is for evaluation alone."""
-    kept = zlib.crc32(f"{puzzle.fact} {puzzle.ways}".encode()) % len(puzzle.ways)
-    trained = [way for place, way in enumerate(puzzle.ways) if place != kept]
-    return f"Scene {puzzle.fact}. {puzzle.ways[kept] if held_out else rng.choice(trained)}"
+def _words(puzzle: Puzzle) -> str:
+    # Three tokens, as a picture between its two marks is: the word stands where the picture will.
+    return f"Scene {puzzle.fact}."
 
 
-def _boxes(rng: np.random.Generator, n: int) -> Scene:
-    """``n`` boxes of one size, each within a quarter of its own."""
+def _asked(puzzle: Puzzle, rng: np.random.Generator, held_out: bool = False) -> str:
+    """How it is asked in words; of each question some ways are for evaluation alone."""
+    of_question = zlib.crc32(f"{puzzle.fact} {puzzle.question('')}".encode()) % len(ASKED)
+    ways = (ASKED * 2)[of_question : of_question + len(ASKED)]
+    return str(rng.choice(ways[:N_ASKED_HELD_OUT] if held_out else ways[N_ASKED_HELD_OUT:]))
+
+
+def _boxes(rng: np.random.Generator) -> Scene:
+    """One to three boxes of one size, each within a quarter of its own."""
+    laid = LAID[int(rng.integers(0, len(LAID)))]
     size = int(rng.integers(12, 14))
-    corners = [QUARTERS[quarter] for quarter in LAID[n - 1]]
+    corners = [QUARTERS[quarter] for quarter in laid]
     boxes = tuple((_within(x, size, rng), _within(y, size, rng), size, size) for x, y in corners)
     colour, rgb = _paint(rng)
     return Scene(colour, None, boxes, rgb)
@@ -227,15 +224,14 @@ def _boxes(rng: np.random.Generator, n: int) -> Scene:
 
 def _bar(rng: np.random.Generator) -> Scene:
     """A bar along one side."""
-    side = str(rng.choice(SIDES))
+    place = str(rng.choice(PLACES))
     across, along = int(rng.integers(12, 14)), int(rng.integers(24, 29))
     near = int(rng.integers(0, SIDE // 2 - across + 1))  # from the side
-    near = SIDE - across - near if side in ("right", "bottom") else near
+    near = SIDE - across - near if place == "right" else near
     start = int(rng.integers(0, SIDE - along + 1))
-    upright = side in ("left", "right")
-    box = (near, start, across, along) if upright else (start, near, along, across)
+    box = (start, near, along, across) if place == "top" else (near, start, across, along)
     colour, rgb = _paint(rng)
-    return Scene(colour, side, (box,), rgb)
+    return Scene(colour, place, (box,), rgb)
 
 
 def _paint(rng: np.random.Generator) -> tuple[str, tuple[int, ...]]:
