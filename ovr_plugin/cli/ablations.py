@@ -80,6 +80,7 @@ def ablations(
 
 
 def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> dict[str, float]:
+    """Return the percentages of both modalities before and after PPO, and its iterations."""
     shared, run = RunFolder(folder / "shared"), RunFolder(folder / name)
     variant = VARIANTS[name]
     with run.in_use():
@@ -89,9 +90,10 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> di
             if not (run.root / part).exists():
                 (run.root / part).symlink_to(Path("..") / "shared" / part)
         stages.ppo(run, size, seed, console, variant)
-        last = f"ppo_{run.latest_step('ppo')}"
-        end = stages.evaluate(run, run.export("ppo"), last, console)
-    scores = {f"{modality} before": score for modality, score in stages.scores_of(start).items()}
+        last = run.latest_step("ppo")
+        end = stages.evaluate(run, run.export("ppo"), f"ppo_{last}", console)
+    scores = {"iterations": float(last)}
+    scores |= {f"{modality} before": score for modality, score in stages.scores_of(start).items()}
     return scores | {
         f"{modality} after": score for modality, score in stages.scores_of(end).items()
     }
@@ -114,9 +116,10 @@ def _shared_start(
 def table_of(found: dict[str, list[dict[str, float]]]) -> Table:
     """Return median and range over the seeds, in percent, before and after PPO.
 
-    Before it: of what the variant starts from.
+    Before it: of what the variant starts from. The iterations are those that the runs have: a
+    folder may hold longer runs than were asked for.
     """
-    columns = ["text before", "text after", "image before", "image after"]
+    columns = ["iterations", "text before", "text after", "image before", "image after"]
     table = Table("variant", "seeds", *columns)
     for name, runs in found.items():
         table.add_row(name, str(len(runs)), *(spread([run[c] for run in runs]) for c in columns))
@@ -124,6 +127,7 @@ def table_of(found: dict[str, list[dict[str, float]]]) -> Table:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median, with the range where there are several."""
+    """Median, with the range where there is one."""
     middle = f"{statistics.median(values):.0f}"
-    return f"{middle} ({min(values):.0f} to {max(values):.0f})" if len(values) > 1 else middle
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return f"{middle} ({low} to {high})" if low != high else middle

@@ -136,14 +136,17 @@ def _show_progress(
 
 def _lines(process: Process, metrics: Path, shown: Sequence[Shown]) -> Iterator[tuple[int, str]]:
     """Yield (step, text) as the metrics file grows, until the process has ended."""
-    n_seen = 0
+    n_seen = n_bytes_seen = 0
     while True:
         ended = process.poll() is not None
-        steps = list(read_metrics(metrics)) if metrics.exists() and _ends_whole(metrics) else []
-        for step, values in steps[n_seen:]:
-            known = [item for item in shown if values.get(item.metric) is not None]
-            yield step, "  ".join(f"{x.label} {x.form.format(values[x.metric])}" for x in known)
-        n_seen = max(n_seen, len(steps))
+        n_bytes = metrics.stat().st_size if metrics.exists() else 0
+        if n_bytes != n_bytes_seen and _ends_whole(metrics):
+            n_bytes_seen = n_bytes
+            steps = list(read_metrics(metrics))
+            for step, values in steps[n_seen:]:
+                known = [item for item in shown if values.get(item.metric) is not None]
+                yield step, "  ".join(f"{x.label} {x.form.format(values[x.metric])}" for x in known)
+            n_seen = max(n_seen, len(steps))
         if ended:
             return
         time.sleep(POLL_S)

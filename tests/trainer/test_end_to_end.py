@@ -270,41 +270,12 @@ def test_a_plan_is_exact_where_it_says_so(run):
         assert terms[f"{role.name}: Adam's moments"] == n_moments
 
 
-LOAD_BACK = """
-import json, sys
-import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
-from ovr_plugin.data.files import read_parquet
-from ovr_plugin.data.sample import Sample
-from ovr_plugin.eval.local import evaluate, model_inputs
-checkpoint, rows, theirs = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-samples = list(read_parquet(rows, Sample))
-answers = list(evaluate(checkpoint, samples, 48, max_pixels=25088))
-processor = AutoProcessor.from_pretrained(checkpoint)
-model = AutoModelForImageTextToText.from_pretrained(checkpoint).eval()
-
-def margin(answer, text):
-    "How much the model prefers its own token to every other one, where ``text`` leaves its path."
-    inputs = model_inputs(processor, [answer.sample], 25088)
-    with torch.inference_mode():
-        made = model.generate(**inputs, max_new_tokens=48, do_sample=False,
-                              output_logits=True, return_dict_in_generate=True)
-    ids = made.sequences[0, inputs["input_ids"].shape[1] :].tolist()
-    if processor.tokenizer.decode(ids, skip_special_tokens=True) == text:
-        return 0.0  # by itself the row is answered as theirs, beside others otherwise: a tie
-    for n, logits in enumerate(made.logits, 1):
-        written = processor.tokenizer.decode(ids[:n], skip_special_tokens=True)
-        if not text.startswith(written) or n == len(ids):
-            best = logits[0].topk(2).values
-            return float(best[0] - best[1])
-
-assert "verl" not in sys.modules
-print(json.dumps({a.sample.id: [a.response, a.grade.score, 0.0 if a.response == theirs[a.sample.id]
-                                else margin(a, theirs[a.sample.id])] for a in answers}))
-"""
+LOAD_BACK = Path(__file__).with_name("load_back.py")
 
 
-def test_validation_of_the_trainer_equals_the_checkpoint_loaded_back(run, metrics, run_python):
+def test_validation_of_the_trainer_equals_the_checkpoint_loaded_back(
+    run, metrics, run_python, tmp_path
+):
     """veRL's last validation and transformers alone (a process without veRL), both greedy.
 
     Where two tokens are as good as equally likely, the engines may choose either.
@@ -312,8 +283,10 @@ def test_validation_of_the_trainer_equals_the_checkpoint_loaded_back(run, metric
     samples = list(read_parquet(run.data / "val.parquet", Sample))
     dumped = {row["row_id"]: row for row in read_jsonl(run.validations / f"{N_STEPS}.jsonl")}
     assert dumped.keys() == {sample.id for sample in samples}
-    theirs = json.dumps({row_id: row["output"] for row_id, row in dumped.items()})
-    done = run_python(LOAD_BACK, str(run.export("ppo")), str(run.data / "val.parquet"), theirs)
+    theirs = tmp_path / "theirs.json"
+    theirs.write_text(json.dumps({row_id: row["output"] for row_id, row in dumped.items()}))
+    rows = str(run.data / "val.parquet")
+    done = run_python(LOAD_BACK.read_text(), str(run.export("ppo")), rows, str(theirs))
     assert done.returncode == 0, done.stderr
     ours = json.loads(done.stdout)
     assert ours.keys() == dumped.keys()
