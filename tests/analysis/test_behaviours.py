@@ -56,6 +56,8 @@ SPOKEN = (
         ("The sum is 3.5 m. So it is 7.", {}),
         ("Wait, that is wrong. Let me go back to case 2.", {"backtracking": 2}),
         ("We wait for the train. It works.", {}),
+        ("First the number: 2. Then 2 + 3 = 5.", {"subgoal_setting": 1}),
+        ("First the train leaves: it is 5. At first the ratio was 2.", {}),
         ("First, I need to find r. Once we have r, the area follows.", {"subgoal_setting": 2}),
         ("Let me check: 2 + 2 = 4. Checking again, let me verify it.", {"verification": 2}),
         ("To get h, we need the base. Work backwards.", {"backward_chaining": 2}),

@@ -47,6 +47,7 @@ CUES: dict[str, tuple[str, ...]] = {
         r"\b(?:break|split|divide|decompose)\b" + GAP + r"\b(?:into|down)\b",
         r"\b(?:first|next|then|now),? (?:(?:i|we)(?:'ll| will)? (?:need|have|want|must|should)|"
         r"let(?:'s| me| us)) (?:to )?(?:find|calculate|compute|determine|get|figure|solve|count)",
+        r"\bfirst,? the \w+:",
         r"\b(?:step|part|stage|case) (?:1|one|2|two|3|three)\s*[:)]",
         r"\bonce (?:i|we) (?:have|know|find|get)\b",
         r"\b(?:my|our|the) (?:plan|subgoal|sub-goal|first goal|strategy) (?:is|will be)\b",
