@@ -74,16 +74,22 @@ class RunFolder:
         return self.root / "metrics.jsonl"
 
     @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def in_use(self, wait: bool = False) -> Iterator[None]:
         """Make the folder and hold it: two starts at once would write the same checkpoints.
 
+        Args:
+            wait: for another process that holds it.
+
         Raises:
-            ValueError: another process holds it.
+            ValueError: another process holds it, and we do not wait.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         folder = os.open(self.root, os.O_RDONLY)
         try:
-            _hold(folder, self.root)
+            if wait:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            else:
+                _hold(folder, self.root)
             yield
         finally:
             os.close(folder)

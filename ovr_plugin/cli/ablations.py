@@ -84,7 +84,7 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> di
     shared, run = RunFolder(folder / "shared"), RunFolder(folder / name)
     variant = VARIANTS[name]
     with run.in_use():
-        with shared.in_use():  # and not while it trains, so that variants may train side by side
+        with shared.in_use(wait=True):  # only so long: variants may train side by side
             start = _shared_start(shared, variant, size, seed, console)
         for part in ("data", "model", "cold_start"):
             if not (run.root / part).exists():

@@ -197,18 +197,30 @@ def test_two_starts_at_once_are_refused(run):
         assert run.root.is_dir()
 
 
-def test_a_killed_start_holds_nothing(run, tmp_path):
+def hold(run, seconds):
+    """A process that holds the run's folder."""
     code = (
         "import pathlib, sys, time\n"
         "from ovr_plugin.run_folder import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).in_use():\n"
-        "    print('held', flush=True); time.sleep(60)"
+        "    print('held', flush=True); time.sleep(float(sys.argv[2]))"
     )
-    command = [sys.executable, "-c", code, str(run.root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+    command = [sys.executable, "-c", code, str(run.root), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_start_holds_nothing(run):
+    with hold(run, 60) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match="in use"), run.in_use():
             pass
         holder.kill()
     with run.in_use():
         pass
+
+
+def test_who_waits_comes_next(run):
+    with hold(run, 0.5) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with run.in_use(wait=True):
+            holder.wait(timeout=1)  # it has left the folder, and has nothing else to do
