@@ -2,7 +2,7 @@
 
 Each start of a trainer logs into a file of its own under ``logs/``, or all into one that is
 appended to, and ``metrics.jsonl`` is made anew from all of them. A step logged twice (done again
-after a crash) counts as it was logged last.
+after a crash) has what was logged last of each metric.
 """
 
 from __future__ import annotations
@@ -74,22 +74,19 @@ class RunFolder:
         return self.root / "metrics.jsonl"
 
     @contextmanager
-    def in_use(self, wait: bool = False) -> Iterator[None]:
+    def in_use(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
         """Make the folder and hold it: two starts at once would write the same checkpoints.
 
         Args:
-            wait: for another process that holds it.
+            waiting: called where another process holds it, which we then wait for.
 
         Raises:
-            ValueError: another process holds it, and we do not wait.
+            ValueError: another process holds it, and we are not to wait.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         folder = os.open(self.root, os.O_RDONLY)
         try:
-            if wait:
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            else:
-                _hold(folder, self.root)
+            _hold(folder, self.root, waiting)
             yield
         finally:
             os.close(folder)
@@ -101,6 +98,11 @@ class RunFolder:
     def latest_step(self, stage: str) -> int:
         """Return the step of the last complete checkpoint of ``stage``, 0 if there is none."""
         return tracked_step(self.checkpoints(stage)) or 0
+
+    def recorded_step(self, stage: str) -> int:
+        """Return the last step that a log of ``stage`` tells of, 0 if there is none."""
+        logged = (step for start in self.starts(stage) for step, _ in read_metrics(start))
+        return max(logged, default=0)
 
     def export(self, stage: str) -> Path:
         """Return the HF folder inside the last checkpoint of ``stage``."""
@@ -201,11 +203,14 @@ def _parsed(line: bytes, parse: Callable[[Any], Record]) -> Record | None:
         return None
 
 
-def _hold(folder: int, root: Path) -> None:
+def _hold(folder: int, root: Path, waiting: Callable[[], None] | None) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ValueError(
-            f"{root} is in use by another start of this run; wait for its end, or choose another "
-            "--out"
-        ) from error
+        if waiting is None:
+            raise ValueError(
+                f"{root} is in use by another start of this run; wait for its end, or choose "
+                "another --out"
+            ) from error
+        waiting()
+        fcntl.flock(folder, fcntl.LOCK_EX)

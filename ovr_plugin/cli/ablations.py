@@ -8,7 +8,7 @@ that hours of runs can be interrupted, and a variant or a seed added.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ovr_plugin.cli import quickstart_results as results
 from ovr_plugin.cli import quickstart_stages as stages
 from ovr_plugin.cli.quickstart import (
     FULL,
@@ -83,19 +84,22 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> di
     """Return the percentages of both modalities before and after PPO, and its iterations."""
     shared, run = RunFolder(folder / "shared"), RunFolder(folder / name)
     variant = VARIANTS[name]
-    with run.in_use():
-        with shared.in_use(wait=True):  # only so long: variants may train side by side
+    way_out = f"choose another --out, or delete {folder}"
+    with run.in_use(_waiting(run, console)):
+        keep_settings(run, size, seed, None, variant, way_out)
+        with shared.in_use(_waiting(shared, console)):  # so long: others may train side by side
+            keep_settings(shared, size, seed, None, way_out=way_out)
             start = _shared_start(shared, variant, size, seed, console)
         for part in ("data", "model", "cold_start"):
             if not (run.root / part).exists():
                 (run.root / part).symlink_to(Path("..") / "shared" / part)
         stages.ppo(run, size, seed, console, variant)
         last = run.latest_step("ppo")
-        end = stages.evaluate(run, run.export("ppo"), f"ppo_{last}", console)
+        end = results.evaluate(run, run.export("ppo"), f"ppo_{last}", console)
     scores = {"iterations": float(last)}
-    scores |= {f"{modality} before": score for modality, score in stages.scores_of(start).items()}
+    scores |= {f"{modality} before": score for modality, score in results.scores_of(start).items()}
     return scores | {
-        f"{modality} after": score for modality, score in stages.scores_of(end).items()
+        f"{modality} after": score for modality, score in results.scores_of(end).items()
     }
 
 
@@ -103,14 +107,17 @@ def _shared_start(
     shared: RunFolder, variant: Variant, size: Size, seed: int, console: Console
 ) -> Path:
     """Make what a seed's variants share; returns the evaluation of what this one starts from."""
-    keep_settings(shared, size, seed, None)
     stages.prepare_data(shared, size, seed, None, console)
     stages.make_model(shared, seed, console)
     stages.cold_start(shared, size, console)
     if not variant.from_cold_start:
-        return stages.evaluate(shared, shared.model, "base", console)
+        return results.evaluate(shared, shared.model, "base", console)
     name = f"cold_start_{shared.latest_step('cold_start')}"
-    return stages.evaluate(shared, shared.export("cold_start"), name, console)
+    return results.evaluate(shared, shared.export("cold_start"), name, console)
+
+
+def _waiting(run: RunFolder, console: Console) -> Callable[[], None]:
+    return lambda: console.print(f"  waiting for another start, which holds {run.root}")
 
 
 def table_of(found: dict[str, list[dict[str, float]]]) -> Table:

@@ -17,16 +17,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ovr_plugin.cli.quickstart_results import evaluate, report
 from ovr_plugin.cli.quickstart_stages import (
     Size,
+    Variant,
     average_last,
     cold_start,
-    evaluate,
     make_model,
     ppo,
     prepare_data,
     python,
-    report,
 )
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed
@@ -34,7 +34,7 @@ from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
 STOPPING = (TrainerFailed, ValueError, OSError, KeyboardInterrupt)
-FULL = Size(4096, 3, 4096, 64, 400, 48, 64, 2, ((1, 32), (17, 40), (33, 48)))
+FULL = Size(4096, 3, 4096, 64, 400, 80, 64, 2, ((1, 32), (27, 40), (54, 48)))
 SMOKE = Size(768, 2, 28, 4, 16, 4, 8, 4, ((1, 32), (2, 40), (3, 48)))
 
 
@@ -137,12 +137,31 @@ def _delete(run: RunFolder) -> None:
             path.unlink()
 
 
-def keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) -> None:
-    """Refuse to mix a run with one of other settings; more PPO iterations are fine."""
+def keep_settings(
+    run: RunFolder,
+    size: Size,
+    seed: int,
+    corpora: Path | None,
+    variant: Variant | None = None,
+    way_out: str = "choose another --out, or --fresh to delete it",
+) -> None:
+    """Refuse to mix a run with one of other settings; more PPO iterations are fine.
+
+    Raises:
+        ValueError: it is another run's folder; what differs, and the way out.
+    """
+    from ovr_plugin.cli.quickstart_data import fingerprint
     from ovr_plugin.data.files import read_json, write_json
 
-    lengths = [list(stage) for stage in size.lengths]  # as JSON has them
-    wanted = {**asdict(size), "lengths": lengths, "seed": seed, "corpora": bool(corpora)}
+    wanted = {
+        **asdict(size),
+        "lengths": [list(stage) for stage in size.lengths],  # as JSON has them
+        "seed": seed,
+        "corpora": corpora and str(corpora.resolve()),
+        "rows": fingerprint(seed),
+    }
+    if variant:
+        wanted["variant"] = {**asdict(variant), "overrides": list(variant.overrides)}
     path = run.root / SETTINGS
     if path.is_file():
         found = read_json(path)
@@ -153,7 +172,6 @@ def keep_settings(run: RunFolder, size: Size, seed: int, corpora: Path | None) -
         ]
         if differing:
             raise ValueError(
-                f"{run.root} holds a run with other settings ({', '.join(differing)}); "
-                "choose another --out, or --fresh to delete it"
+                f"{run.root} holds a run with other settings ({', '.join(differing)}); {way_out}"
             )
     write_json(path, wanted)

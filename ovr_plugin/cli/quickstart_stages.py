@@ -1,7 +1,6 @@
 """The quickstart's stages, each a command of its own that is printed as it is run.
 
-Data, model, cold start, PPO, average; between them the checkpoints are served and asked the
-held-out rows. Every stage keeps what is there already.
+Data, model, cold start, PPO, average. Every stage keeps what is there already.
 """
 
 from __future__ import annotations
@@ -16,14 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from ovr_plugin.checkpoint.resume import steps_in
-from ovr_plugin.cli.served import served
-from ovr_plugin.cli.trainer_process import Shown, TrainerFailed, override, run_trainer
+from ovr_plugin.checkpoint.resume import TRACKER, steps_in
+from ovr_plugin.cli.trainer_process import Shown, override, run_trainer
 from ovr_plugin.platform import fork_server
 from ovr_plugin.platform.request import FORK_SWITCH_VARIABLE
 from ovr_plugin.run_folder import RunFolder
@@ -41,14 +37,8 @@ PPO_SHOWN = (
     Shown("ovr/response_limit", "of", "{:.0f}"),
     Shown("timing_s/step", "time", "{:.1f} s"),
 )
+SFT_LINES = 80  # about as many of its steps are printed
 SFT_SHOWN = (Shown("train/loss", "loss"), Shown("train/lr", "lr", "{:.1e}"))
-# What is printed of an evaluation; the real rows only where there are some.
-METRICS = {
-    "text": "accuracy, toy_text",
-    "image": "accuracy, toy_image",
-    "real text": "accuracy, orz",
-    "real image": "accuracy, puzzlevqa",
-}
 
 
 @dataclass(frozen=True)
@@ -133,7 +123,8 @@ def cold_start(run: RunFolder, size: Size, console: Console) -> None:
         f"trainer.total_epochs={size.cold_start_epochs}",
     ]
     n_steps = size.n_cold_start // 32 * size.cold_start_epochs
-    run_trainer(command, metrics, log, n_steps, SFT_SHOWN, console)
+    every = max(1, n_steps // SFT_LINES)
+    run_trainer(command, metrics, log, n_steps, SFT_SHOWN, console, every)
     run.merge_metrics()
 
 
@@ -142,7 +133,9 @@ def ppo(
 ) -> None:
     """Stage 2 (OVR 3.2): PPO on text and image rows, reward 1 or 0; resumes by itself."""
     variant = variant or Variant()
-    title(console, "PPO: text and images mixed, reward 1 or 0, growing length (OVR 3.2)")
+    rows = f"{variant.modality} alone" if variant.modality else "text and images mixed"
+    title(console, f"PPO: {rows}, reward 1 or 0, growing length (OVR 3.2)")
+    _forget_unrecorded(run)
     done = run.latest_step("ppo")
     if done >= size.n_steps:
         console.print(f"  there already: {run.export('ppo')}")
@@ -159,6 +152,7 @@ def ppo(
         override("data.val_files", run.data / "val.parquet"),
         f"data.train_batch_size={size.prompts_per_step}",
         f"data.seed={seed}",  # of the order of rows, and of what is sampled
+        f"critic.fsdp.seed={seed}",  # of the value head
         *(["data.mix={image_fraction: 0.75}"] if variant.modality is None else []),
         f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
         f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
@@ -177,6 +171,22 @@ def ppo(
     ]
     run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)
     run.merge_metrics()
+
+
+def _forget_unrecorded(run: RunFolder) -> None:
+    """Set the run back to what its metrics know: veRL saves an iteration and then records it.
+
+    Killed in between, it would go on behind an iteration that no log and no rollout tells of;
+    done again it is the same, for sampling is seeded.
+    """
+    folder, recorded = run.checkpoints("ppo"), run.recorded_step("ppo")
+    if run.latest_step("ppo") <= recorded:
+        return
+    saved = steps_in(folder)
+    if earlier := [step for step in saved if step <= recorded]:
+        (folder / TRACKER).write_text(str(earlier[-1]))
+    elif len(saved) == 1:
+        shutil.rmtree(folder)
 
 
 def _train_rows(run: RunFolder, modality: str | None) -> Path:
@@ -211,78 +221,9 @@ def average_last(run: RunFolder, console: Console) -> Path | None:
     if (target / "config.json").is_file():
         console.print(f"  there already: {target}")
         return target
-    _print_command(console, ["ovr", "average", target, *averaged, "--dtype", "float32"])
+    print_command(console, ["ovr", "average", target, *averaged, "--dtype", "float32"])
     average(target, averaged, dtype="float32")
     return target
-
-
-def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> Path:
-    """Serve a checkpoint and ask it the held-out rows, greedily; returns the folder of results."""
-    from ovr_plugin.cli.evaluate import INTERRUPTED
-    from ovr_plugin.cli.evaluate import evaluate as ask
-
-    title(console, f"Evaluation of {name}: served by vLLM, asked what no training row shows")
-    out = run.root / "eval" / name
-    if _has_every_answer(out):
-        console.print(f"  there already: {out}")
-        return out
-    rows = run.data / "val.parquet"
-    run.logs.mkdir(parents=True, exist_ok=True)
-    with served(checkpoint, RECIPE, python(), run.logs / f"serve_{name}.log", console) as url:
-        command = ["ovr", "eval", rows, "--url", url, "--out", out, "--temperature", "0"]
-        _print_command(console, command)
-        try:
-            ask([str(rows)], out, url=url, temperature=0.0)
-        except typer.Exit as end:
-            if end.exit_code == INTERRUPTED:
-                raise KeyboardInterrupt from end
-            if end.exit_code:
-                raise TrainerFailed(f"ovr eval ended with status {end.exit_code}") from end
-    return out
-
-
-def _has_every_answer(evaluation: Path) -> bool:
-    """Of one that was interrupted there are results too, of the rows that were answered."""
-    from ovr_plugin.data.files import read_json
-
-    path = evaluation / "results.json"
-    results = read_json(path) if path.is_file() else []
-    return bool(results) and not any(each["n_missing"] for each in results)
-
-
-def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:
-    """Write the report's page and figures, and print what was learned."""
-    from ovr_plugin.analysis.plots import draw_plots
-    from ovr_plugin.cli.report import report as write_report
-
-    title(console, "Result")
-    plots = draw_plots(run.merge_metrics(), run.plots)
-    _print_command(console, ["ovr", "report", run.root])
-    write_report([run.root])
-    table = Table("held-out rows", *evaluations)
-    found = [scores_of(out) for out in evaluations.values()]
-    for rows in found[0]:
-        table.add_row(rows, *(f"{scores[rows]:.0f} %" for scores in found))
-    console.print(table)
-    for what, path in (
-        ("metrics of every step", run.metrics),
-        ("plots", run.plots),
-        ("report with rollouts and their pictures", run.root / "report.html"),
-        ("rollouts of every iteration", run.rollouts),
-        ("checkpoint (HF folder)", run.export("ppo")),
-        ("logs of the trainers and servers", run.logs),
-    ):
-        console.print(f"  {what}: {path}", highlight=False)
-    if not plots:
-        console.print("  no plot: the metrics hold nothing to draw")
-
-
-def scores_of(evaluation: Path) -> dict[str, float]:
-    """Return the accuracy of each kind of rows, in percent, from a folder of results."""
-    from ovr_plugin.data.files import read_json
-
-    metrics = read_json(evaluation / "results.json")[0]["metrics"]
-    return {rows: metrics[name]["value"] for rows, name in METRICS.items() if name in metrics}
 
 
 def title(console: Console, text: str) -> None:
@@ -290,7 +231,8 @@ def title(console: Console, text: str) -> None:
     console.print(f"\n{text}", style="bold", highlight=False)
 
 
-def _print_command(console: Console, words: Sequence[Any]) -> None:
+def print_command(console: Console, words: Sequence[Any]) -> None:
+    """Print a command of ours as a shell takes it."""
     line = shlex.join(map(str, words))
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
 

@@ -25,7 +25,6 @@ from ovr_plugin.reward.worker import die_with
 from ovr_plugin.run_folder import read_metrics
 
 POLL_S = 0.5
-MAX_LINES = 80  # about as many steps are printed; the bar counts them all
 LOG_TAIL = 25  # lines shown of a log when its trainer failed
 METRICS_VARIABLE = "VERL_FILE_LOGGER_PATH"
 
@@ -52,6 +51,7 @@ def run_trainer(
     n_steps: int,
     shown: Sequence[Shown],
     console: Console,
+    every: int = 1,
 ) -> None:
     """Run ``command`` to its end, or stop it when interrupted.
 
@@ -62,6 +62,7 @@ def run_trainer(
         n_steps: the step at which it will be done, for the progress bar.
         shown: what to print of each step.
         console: where to print.
+        every: of so many steps one is printed; the bar counts them all.
 
     Raises:
         TrainerFailed: it ended with a non-zero status.
@@ -71,7 +72,7 @@ def run_trainer(
     environment = {**os.environ, METRICS_VARIABLE: str(metrics), "PYTHONUNBUFFERED": "1"}
     process = start(command, log, environment)
     try:
-        _show_progress(process, metrics, n_steps, shown, console)
+        _show_progress(process, metrics, n_steps, shown, console, every)
     except BaseException:
         stop(process)
         raise
@@ -82,7 +83,11 @@ def run_trainer(
 def start(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> Process:
-    """Start a process in a session of its own, output in ``log``; it ends when we are killed."""
+    """Start a process in a session of its own, output in ``log``; it ends when we are killed.
+
+    What it starts itself ends with it where it is forked by our fork server, as the trainers' ranks
+    are on a CPU; without it, a rank of ``torch.distributed.run`` would train on.
+    """
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 (our own command)
             command,
@@ -118,6 +123,7 @@ def _show_progress(
     n_steps: int,
     shown: Sequence[Shown],
     console: Console,
+    every: int,
 ) -> None:
     columns = (
         TextColumn("{task.description}"),
@@ -125,7 +131,6 @@ def _show_progress(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    every = max(1, n_steps // MAX_LINES)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting (about a minute)", total=n_steps)
         for step, line in _lines(process, metrics, shown):

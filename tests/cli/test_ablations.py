@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from hydra import compose, initialize_config_module
@@ -11,8 +14,14 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ovr_plugin.cli import app, quickstart_stages
+from ovr_plugin.checkpoint.resume import TRACKER
+from ovr_plugin.cli import app, quickstart_results, quickstart_stages
 from ovr_plugin.cli.ablations import VARIANTS, spread, table_of
+from ovr_plugin.cli.quickstart import SMOKE
+from ovr_plugin.cli.quickstart_data import write_data
+from ovr_plugin.data.files import read_parquet
+from ovr_plugin.data.sample import Sample
+from ovr_plugin.run_folder import RunFolder
 
 
 def settings(overrides=()):
@@ -67,10 +76,10 @@ def stages(monkeypatch):
     monkeypatch.setattr(quickstart_stages, "prepare_data", make_folders)
     for name in ("make_model", "cold_start", "ppo"):
         monkeypatch.setattr(quickstart_stages, name, lambda *_: None)
-    monkeypatch.setattr(quickstart_stages, "evaluate", evaluate)
+    monkeypatch.setattr(quickstart_results, "evaluate", evaluate)
     scores = {"base": 0, "cold_start_0": 25, "ppo_0": 80}
     found = {name: {"text": score, "image": score} for name, score in scores.items()}
-    monkeypatch.setattr(quickstart_stages, "scores_of", found.__getitem__)
+    monkeypatch.setattr(quickstart_results, "scores_of", found.__getitem__)
     return evaluated
 
 
@@ -102,6 +111,60 @@ def test_small_and_large_runs_are_not_mixed(tmp_path, stages):
     assert result.exit_code == 1
     assert "holds a run with other settings" in result.output
     assert len(stages) == n_before
+
+
+def test_a_variant_is_not_gone_on_with_beside_another_start_of_its_seed(tmp_path, stages):
+    """Its shared part deleted, a variant would train on from a checkpoint of other data."""
+    assert run_ablations(tmp_path, "baseline", "--smoke").exit_code == 0
+    shutil.rmtree(tmp_path / "seed_0" / "shared")
+    result = run_ablations(tmp_path, "baseline")
+    assert result.exit_code == 1
+    out = result.output.replace("\n", "")
+    assert "seed_0/baseline holds a run with other settings" in out
+    assert f"choose another --out, or delete {tmp_path}/seed_0" in out
+
+
+def test_two_commands_wait_for_each_other(tmp_path, stages):
+    for folder in ("baseline", "shared"):
+        with RunFolder(tmp_path / "seed_0" / folder).in_use():
+            waiting = Thread(target=run_ablations, args=(tmp_path, "baseline"))
+            waiting.start()
+            waiting.join(1)
+            assert waiting.is_alive()
+            assert ("baseline", "ppo_0", "ppo") not in stages
+        waiting.join(10)
+        assert stages.pop() == ("baseline", "ppo_0", "ppo")
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Commands of the trainer, which is not run; a cold start is there."""
+    taken = []
+    monkeypatch.setattr(quickstart_stages, "run_trainer", lambda words, *_: taken.append(words))
+    monkeypatch.setattr(quickstart_stages, "python", lambda: "python")
+    run = RunFolder(tmp_path)
+    list(write_data(run.data, SMOKE, 0, None))
+    run.checkpoints("cold_start").mkdir()
+    (run.checkpoints("cold_start") / TRACKER).write_text("48")
+    return run, taken
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_trains_from_its_start_on_its_rows_with_its_settings(name, commands):
+    run, taken = commands
+    quickstart_stages.ppo(run, SMOKE, 3, Console(quiet=True), VARIANTS[name])
+    [command] = taken
+    given = dict(word.split("=", 1) for word in command if "=" in word)
+    start = run.model if name == "no_cold_start" else run.export("cold_start")
+    assert given["actor_rollout_ref.model.path"] == str(start)
+    modality = {"image_only": {"image"}, "text_only": {"text"}}.get(name, {"image", "text"})
+    rows = list(read_parquet(Path(given["data.train_files"]), Sample))
+    assert {row.modality for row in rows} == modality
+    assert [row.index for row in rows] == list(range(len(rows)))
+    assert ("data.mix" in given) == (len(modality) == 2)
+    assert given["data.seed"] == given["critic.fsdp.seed"] == "3"
+    for setting in VARIANTS[name].overrides:
+        assert setting in command
 
 
 def test_nothing_is_fetched(tmp_path, stages, monkeypatch):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ovr_plugin.cli import app, quickstart, quickstart_stages
 from ovr_plugin.cli.quickstart import FULL, SMOKE
-from ovr_plugin.cli.quickstart_data import texts_of, write_data
+from ovr_plugin.cli.quickstart_data import fingerprint, texts_of, write_data
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import read_json, read_parquet, write_json
 from ovr_plugin.data.images import ImageRef
@@ -89,7 +89,7 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
     [
         (["--smoke", "--seed", 1], "seed 0 -> 1"),
         ([], f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
-        (["--smoke", "--corpora", ROWS], "corpora False -> True"),
+        (["--smoke", "--corpora", ROWS], f"corpora None -> {ROWS.resolve()}"),
     ],
 )
 def test_runs_of_other_settings_are_not_mixed(arguments, difference, tmp_path, commands):
@@ -97,7 +97,8 @@ def test_runs_of_other_settings_are_not_mixed(arguments, difference, tmp_path, c
         **vars(SMOKE),
         "lengths": [list(stage) for stage in SMOKE.lengths],
         "seed": 0,
-        "corpora": False,
+        "corpora": None,
+        "rows": fingerprint(0),
     }
     write_json(tmp_path / "run.json", settings)
     result = start("--out", tmp_path, *arguments)

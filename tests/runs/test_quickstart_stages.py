@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 
 from ovr_plugin.checkpoint.resume import TRACKER
-from ovr_plugin.cli import quickstart, quickstart_stages
+from ovr_plugin.cli import quickstart, quickstart_results
 from ovr_plugin.cli.quickstart import SMOKE
 from ovr_plugin.cli.quickstart_data import write_data
-from ovr_plugin.cli.quickstart_stages import average_last, evaluate, make_model
+from ovr_plugin.cli.quickstart_results import evaluate
+from ovr_plugin.cli.quickstart_stages import average_last, make_model
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import write_json
 from ovr_plugin.run_folder import RunFolder
@@ -43,7 +44,7 @@ def ask(monkeypatch):
         write_json(out / "results.json", results[0])
         raise typer.Exit(codes.pop(0))
 
-    monkeypatch.setattr(quickstart_stages, "served", no_server)
+    monkeypatch.setattr(quickstart_results, "served", no_server)
     monkeypatch.setattr(sys.modules["ovr_plugin.cli.evaluate"], "evaluate", asked)
     return results, codes
 

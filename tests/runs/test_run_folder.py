@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import warnings
 from types import SimpleNamespace
 
@@ -219,8 +220,13 @@ def test_a_killed_start_holds_nothing(run):
         pass
 
 
-def test_who_waits_comes_next(run):
+def test_who_waits_is_told_and_comes_next(run):
+    told = []
     with hold(run, 0.5) as holder:
         assert holder.stdout.readline() == "held\n"
-        with run.in_use(wait=True):
-            holder.wait(timeout=1)  # it has left the folder, and has nothing else to do
+        began = time.monotonic()
+        with run.in_use(lambda: told.append(time.monotonic())):
+            assert time.monotonic() - began > 0.3
+    assert len(told) == 1
+    with run.in_use(lambda: told.append(0)):
+        assert len(told) == 1  # nobody to wait for

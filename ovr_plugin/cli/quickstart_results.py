@@ -1,0 +1,92 @@
+"""What came of the quickstart's stages: checkpoints are served and asked, a report is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ovr_plugin.cli.quickstart_stages import RECIPE, print_command, python, title
+from ovr_plugin.cli.served import served
+from ovr_plugin.cli.trainer_process import TrainerFailed
+from ovr_plugin.run_folder import RunFolder
+
+# What is printed of an evaluation; the real rows only where there are some.
+METRICS = {
+    "text": "accuracy, toy_text",
+    "image": "accuracy, toy_image",
+    "real text": "accuracy, orz",
+    "real image": "accuracy, puzzlevqa",
+}
+
+
+def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> Path:
+    """Serve a checkpoint and ask it the held-out rows, greedily; returns the folder of results."""
+    from ovr_plugin.cli.evaluate import INTERRUPTED
+    from ovr_plugin.cli.evaluate import evaluate as ask
+
+    title(console, f"Evaluation of {name}: served by vLLM, asked what no training row shows")
+    out = run.root / "eval" / name
+    if _has_every_answer(out):
+        console.print(f"  there already: {out}")
+        return out
+    rows = run.data / "val.parquet"
+    run.logs.mkdir(parents=True, exist_ok=True)
+    with served(checkpoint, RECIPE, python(), run.logs / f"serve_{name}.log", console) as url:
+        served_as = str(checkpoint)  # no other server would answer to this name
+        command = ["ovr", "eval", rows, "--out", out, "--url", url, "--model", served_as]
+        print_command(console, [*command, "--temperature", "0"])
+        try:
+            ask([str(rows)], out, url=url, model=served_as, temperature=0.0)
+        except typer.Exit as end:
+            if end.exit_code == INTERRUPTED:
+                raise KeyboardInterrupt from end
+            if end.exit_code:
+                raise TrainerFailed(f"ovr eval ended with status {end.exit_code}") from end
+    return out
+
+
+def _has_every_answer(evaluation: Path) -> bool:
+    """Of one that was interrupted there are results too, of the rows that were answered."""
+    from ovr_plugin.data.files import read_json
+
+    path = evaluation / "results.json"
+    results = read_json(path) if path.is_file() else []
+    return bool(results) and not any(each["n_missing"] for each in results)
+
+
+def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:
+    """Write the report's page and figures, and print what was learned."""
+    from ovr_plugin.analysis.plots import draw_plots
+    from ovr_plugin.cli.report import report as write_report
+
+    title(console, "Result")
+    plots = draw_plots(run.merge_metrics(), run.plots)
+    print_command(console, ["ovr", "report", run.root])
+    write_report([run.root])
+    table = Table("held-out rows", *evaluations)
+    found = [scores_of(out) for out in evaluations.values()]
+    for rows in found[0]:
+        table.add_row(rows, *(f"{scores[rows]:.0f} %" for scores in found))
+    console.print(table)
+    for what, path in (
+        ("metrics of every step", run.metrics),
+        ("plots", run.plots),
+        ("report with rollouts and their pictures", run.root / "report.html"),
+        ("rollouts of every iteration", run.rollouts),
+        ("checkpoint (HF folder)", run.export("ppo")),
+        ("logs of the trainers and servers", run.logs),
+    ):
+        console.print(f"  {what}: {path}", highlight=False)
+    if not plots:
+        console.print("  no plot: the metrics hold nothing to draw")
+
+
+def scores_of(evaluation: Path) -> dict[str, float]:
+    """Return the accuracy of each kind of rows, in percent, from a folder of results."""
+    from ovr_plugin.data.files import read_json
+
+    metrics = read_json(evaluation / "results.json")[0]["metrics"]
+    return {rows: metrics[name]["value"] for rows, name in METRICS.items() if name in metrics}
