@@ -185,7 +185,7 @@ def _forget_unrecorded(run: RunFolder) -> None:
     saved = steps_in(folder)
     if earlier := [step for step in saved if step <= recorded]:
         (folder / TRACKER).write_text(str(earlier[-1]))
-    elif len(saved) == 1:
+    elif len(saved) == 1 and any(run.logs.glob("ppo_*")):
         shutil.rmtree(folder)
 
 

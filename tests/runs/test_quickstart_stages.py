@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 from ovr_plugin.checkpoint.resume import TRACKER
-from ovr_plugin.cli import quickstart, quickstart_results
+from ovr_plugin.cli import quickstart, quickstart_results, quickstart_stages
 from ovr_plugin.cli.quickstart import SMOKE
 from ovr_plugin.cli.quickstart_data import write_data
 from ovr_plugin.cli.quickstart_results import evaluate
 from ovr_plugin.cli.quickstart_stages import average_last, make_model
 from ovr_plugin.cli.trainer_process import TrainerFailed
-from ovr_plugin.data.files import write_json
+from ovr_plugin.data.files import write_json, write_jsonl
 from ovr_plugin.run_folder import RunFolder
 
 
@@ -97,6 +97,35 @@ def test_of_one_checkpoint_there_is_no_average(run, console, averaged):
     checkpoints(run, 1, "global_step_1")
     assert average_last(run, console) is None
     assert not averaged
+
+
+@pytest.mark.parametrize(
+    ("saved", "tracked", "recorded", "left"),
+    [
+        ((2, 4, 6), 6, (1, 2, 3, 4, 5, 6), 6),
+        ((2, 4, 6), 4, (1, 2, 3, 4, 5), 4),  # killed while it saved
+        ((2, 4, 6), 6, (1, 2, 3, 4, 5), 4),  # killed between the save and its record
+        ((2,), 2, (1,), 0),
+        ((2,), 2, None, 2),  # somebody deleted the logs: no reason to delete what is left
+        ((2, 4), 4, None, 4),
+    ],
+)
+def test_an_iteration_that_no_log_tells_of_is_made_again(
+    saved, tracked, recorded, left, run, console, monkeypatch
+):
+    checkpoints(run, tracked, *(f"global_step_{step}" for step in saved))
+    if recorded:
+        records = [{"step": step, "data": {"actor/lr": 0.0}} for step in recorded]
+        write_jsonl(run.next_start("ppo")[0], records)
+    started = []
+    monkeypatch.setattr(quickstart_stages, "python", lambda: "python")
+    monkeypatch.setattr(quickstart_stages, "run_trainer", lambda words, *_: started.append(words))
+    size = quickstart.replace(SMOKE, n_cold_start=8, n_toy=4, n_val=2, n_steps=6)
+    list(write_data(run.data, size, 0, None))
+    quickstart_stages.ppo(run, size, 0, console)
+    assert run.latest_step("ppo") == left
+    assert bool(started) == (left < 6)
+    assert (f"going on after iteration {left}" in console.export_text()) == (0 < left < 6)
 
 
 def test_a_model_that_was_cut_off_is_made_again(run, console, monkeypatch):
