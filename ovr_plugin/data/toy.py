@@ -128,8 +128,8 @@ def _of_number(scene: Scene, skill: str, answer: str, said: str, asked_more: str
     return Puzzle(scene, skill, "number", fact, answer, said, asked_more, answer_type)
 
 
-# Colour, number and place as often: with every skill as often, three of five ask for the number, and
-# colours, which the same pictures show, were not learned beside it.
+# Colour, number and place as often: with every skill as often, three of five ask for the number,
+# and colours, which the same pictures show, were not learned beside it.
 SKILLS: tuple[Callable[[np.random.Generator], Puzzle], ...] = (
     *(_colour, _count, _position),
     *(_colour, _compare, _position),
