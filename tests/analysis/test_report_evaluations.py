@@ -227,15 +227,18 @@ def test_what_is_no_result_is_named_and_costs_only_itself(run, tmp_path):
 
 
 def test_a_checkpoint_of_no_stage_is_in_the_table_alone_and_named(run, tmp_path):
+    """But for an average, which is rightly of no step."""
     copy = make_run(tmp_path / "run")
-    path = copy / "eval" / "mine" / "math500" / "result.json"
-    path.parent.mkdir(parents=True)
-    path.write_text((run / "eval/ppo_2/math500/result.json").read_text())
+    for name in ("mine", "average_60"):
+        path = copy / "eval" / name / "math500" / "result.json"
+        path.parent.mkdir(parents=True)
+        path.write_text((run / "eval/ppo_2/math500/result.json").read_text())
     result = start(copy, "--no-figures")
     assert "mine" in result.output
+    assert "average_60" not in result.output
     assert "base, cold_start_900, ppo_300" in result.output
     data = embedded(copy / "report.html")
-    assert data["benchmarks"]["checkpoints"] == ["mine"]
+    assert sorted(data["benchmarks"]["checkpoints"]) == ["average_60", "mine"]
     assert not [chart for chart in data["charts"] if chart["section"] == "benchmarks"]
 
 
