@@ -87,7 +87,7 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> di
     way_out = f"choose another --out, or delete {folder}"
     with run.in_use(_waiting(run, console)):
         keep_settings(run, size, seed, None, variant, way_out)
-        with shared.in_use(_waiting(shared, console)):  # so long: others may train side by side
+        with shared.in_use(_waiting(shared, console)):  # no longer: others may start
             keep_settings(shared, size, seed, None, way_out=way_out)
             start = _shared_start(shared, variant, size, seed, console)
         for part in ("data", "model", "cold_start"):
