@@ -7,13 +7,11 @@ after a crash) has what was logged last of each metric.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -83,13 +81,18 @@ class RunFolder:
         Raises:
             ValueError: another process holds it, and we are not to wait.
         """
+        from ovr_plugin.data.lock import held
+
         self.root.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self.root, os.O_RDONLY)
-        try:
-            _hold(folder, self.root, waiting)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.root, waiting))
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"{self.root} is in use by another start of this run; wait for its end, or "
+                    "choose another --out"
+                ) from error
             yield
-        finally:
-            os.close(folder)
 
     def checkpoints(self, stage: str) -> Path:
         """The trainer's ``default_local_dir`` of ``stage``."""
@@ -201,16 +204,3 @@ def _parsed(line: bytes, parse: Callable[[Any], Record]) -> Record | None:
         return parse(json.loads(line))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
-
-
-def _hold(folder: int, root: Path, waiting: Callable[[], None] | None) -> None:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        if waiting is None:
-            raise ValueError(
-                f"{root} is in use by another start of this run; wait for its end, or choose "
-                "another --out"
-            ) from error
-        waiting()
-        fcntl.flock(folder, fcntl.LOCK_EX)

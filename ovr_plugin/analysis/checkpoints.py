@@ -38,6 +38,11 @@ class Checkpoint:
         """base, cold_start, ppo, or empty where nothing tells."""
         return STAGES[self.stage_number] if self.stage_number < len(STAGES) else ""
 
+    @property
+    def says_where(self) -> bool:
+        """Whether the name tells where in training; an average of several is rightly nowhere."""
+        return bool(self.stage) or self.name.startswith("average")
+
     def position(self, cold_start_steps: int) -> int | None:
         """Steps from the base model on; None for one of no stage."""
         if self.stage == "cold_start":

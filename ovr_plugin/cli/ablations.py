@@ -26,6 +26,7 @@ from ovr_plugin.cli.quickstart import (
     keep_settings,
     prepare_environment,
     stopped,
+    up_to_cold_start,
 )
 from ovr_plugin.cli.quickstart_stages import Size, Variant
 from ovr_plugin.run_folder import RunFolder
@@ -89,7 +90,9 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> di
         keep_settings(run, size, seed, None, variant, way_out)
         with shared.in_use(_waiting(shared, console)):  # no longer: others may start
             keep_settings(shared, size, seed, None, way_out=way_out)
-            start = _shared_start(shared, variant, size, seed, console)
+            start = up_to_cold_start(shared, size, seed, None, console)
+            if not variant.from_cold_start:
+                start = results.evaluate(shared, shared.model, "base", console)
         for part in ("data", "model", "cold_start"):
             if not (run.root / part).exists():
                 (run.root / part).symlink_to(Path("..") / "shared" / part)
@@ -101,19 +104,6 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> di
     return scores | {
         f"{modality} after": score for modality, score in results.scores_of(end).items()
     }
-
-
-def _shared_start(
-    shared: RunFolder, variant: Variant, size: Size, seed: int, console: Console
-) -> Path:
-    """Make what a seed's variants share; returns the evaluation of what this one starts from."""
-    stages.prepare_data(shared, size, seed, None, console)
-    stages.make_model(shared, seed, console)
-    stages.cold_start(shared, size, console)
-    if not variant.from_cold_start:
-        return results.evaluate(shared, shared.model, "base", console)
-    name = f"cold_start_{shared.latest_step('cold_start')}"
-    return results.evaluate(shared, shared.export("cold_start"), name, console)
 
 
 def _waiting(run: RunFolder, console: Console) -> Callable[[], None]:

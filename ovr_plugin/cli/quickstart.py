@@ -76,11 +76,8 @@ def quickstart(
             keep_settings(run, size, seed, corpora)
             if run.latest_step("ppo") < size.n_steps:
                 python()  # warms up while data and model are made
-            prepare_data(run, size, seed, corpora, console)
-            make_model(run, seed, console)
-            cold_start(run, size, console)
-            start = f"cold_start_{run.latest_step('cold_start')}"
-            found = {start: evaluate(run, run.export("cold_start"), start, console)}
+            start = up_to_cold_start(run, size, seed, corpora, console)
+            found = {start.name: start}
             ppo(run, size, seed, console)
             last = f"ppo_{run.latest_step('ppo')}"
             averaged = average_last(run, console)
@@ -91,6 +88,17 @@ def quickstart(
             report(run, found, console)
     except STOPPING as error:
         stopped(console, error)
+
+
+def up_to_cold_start(
+    run: RunFolder, size: Size, seed: int, corpora: Path | None, console: Console
+) -> Path:
+    """Data, model and cold start; returns the folder of its evaluation, which has its name."""
+    prepare_data(run, size, seed, corpora, console)
+    make_model(run, seed, console)
+    cold_start(run, size, console)
+    name = f"cold_start_{run.latest_step('cold_start')}"
+    return evaluate(run, run.export("cold_start"), name, console)
 
 
 def stopped(console: Console, error: BaseException) -> None:

@@ -10,9 +10,7 @@ import os
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,20 +169,8 @@ def ppo(
         f"data.val_max_samples={VALIDATED}",
         *variant.overrides,
     ]
-    with _alone_on_this_machine(console):
-        run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)
+    run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)
     run.merge_metrics()
-
-
-def _alone_on_this_machine(console: Console) -> AbstractContextManager[None]:
-    """Wait for other PPO runs here.
-
-    veRL 0.9.1 passes new weights to vLLM through a socket in /tmp that is named by Ray's job id
-    (its vllm_rollout.py), and the first job of every local Ray has the same: two runs side by side
-    would send their weights to each other, or wait for ever.
-    """
-    here = RunFolder(Path(tempfile.gettempdir()) / f"ovr-ppo-{os.getuid()}")
-    return here.in_use(lambda: console.print("  waiting for another PPO run on this machine"))
 
 
 def _forget_unrecorded(run: RunFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,7 +17,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         BlockingIOError: another process holds it, or has just removed the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder / "lock"):
+    lock = folder / "lock"
+    lock.touch()
+    with held(lock):
         yield
 
 
@@ -30,26 +32,46 @@ def alone_at(file: Path) -> Iterator[None]:
     """
     path = file.with_name(f"{file.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
+    with ExitStack() as stack:
+        path.touch()
         try:
-            held.enter_context(_held(path))
+            stack.enter_context(held(path))
         except BlockingIOError:
             raise BlockingIOError(
                 f"{file}: another run is writing it; wait for its end, or give another file"
             ) from None
-        held.callback(path.unlink, missing_ok=True)
+        stack.callback(path.unlink, missing_ok=True)
         yield
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:  # a file system without locks
-            pass
-        if not os.fstat(lock.fileno()).st_nlink:
+def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock of a file or folder that is there.
+
+    Args:
+        path: what is locked.
+        waiting: called where another process holds it, which we then wait for.
+
+    Raises:
+        BlockingIOError: another process holds it, and we are not to wait; or it was just removed.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _lock(descriptor, waiting)
+        if not os.fstat(descriptor).st_nlink:
             raise BlockingIOError
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, waiting: Callable[[], None] | None) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting is None:
+            raise
+        waiting()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        pass

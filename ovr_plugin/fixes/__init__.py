@@ -5,6 +5,8 @@
 - the critic of a VLM (B3, B4) and ``freeze_vision_tower`` (B5, B6): ``ovr_plugin.trainer.engine``.
 - ``file_logger``: the metrics file is emptied whenever a run resumes.
 - ``gloo_backend``: process groups ask for "cpu:gloo,cpu:gloo" on the CPU platform.
+- ``weights_socket``: two runs on one machine send their weights to each other.
+- ``attention_without_flash``: packing asks for flash-attn whatever the attention.
 
 ``tests/fixes`` fails for a file whose defect is gone.
 """

@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ovr_plugin.checkpoint.resume import TRACKER
-from ovr_plugin.cli import app, quickstart_results, quickstart_stages
+from ovr_plugin.cli import app, quickstart, quickstart_results, quickstart_stages
 from ovr_plugin.cli.ablations import VARIANTS, spread, table_of
 from ovr_plugin.cli.quickstart import SMOKE
 from ovr_plugin.cli.quickstart_data import write_data
@@ -67,19 +67,24 @@ def stages(monkeypatch):
 
     def evaluate(run, checkpoint, name, console):
         evaluated.append((run.root.name, name, checkpoint.relative_to(run.root).parts[0]))
-        return name
+        return run.root / "eval" / name
 
     def make_folders(run, *_):
         for name in ("data", "model", "cold_start"):
             (run.root / name).mkdir(exist_ok=True)
 
-    monkeypatch.setattr(quickstart_stages, "prepare_data", make_folders)
-    for name in ("make_model", "cold_start", "ppo"):
-        monkeypatch.setattr(quickstart_stages, name, lambda *_: None)
-    monkeypatch.setattr(quickstart_results, "evaluate", evaluate)
+    monkeypatch.setattr(quickstart, "prepare_data", make_folders)
+    for module, name in (
+        (quickstart, "make_model"),
+        (quickstart, "cold_start"),
+        (quickstart_stages, "ppo"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    for module in (quickstart, quickstart_results):
+        monkeypatch.setattr(module, "evaluate", evaluate)
     scores = {"base": 0, "cold_start_0": 25, "ppo_0": 80}
     found = {name: {"text": score, "image": score} for name, score in scores.items()}
-    monkeypatch.setattr(quickstart_results, "scores_of", found.__getitem__)
+    monkeypatch.setattr(quickstart_results, "scores_of", lambda out: found[out.name])
     return evaluated
 
 
@@ -94,6 +99,7 @@ def test_before_is_what_a_variant_starts_from(tmp_path, stages):
     assert stages == [
         ("shared", "cold_start_0", "cold_start"),
         ("baseline", "ppo_0", "ppo"),
+        ("shared", "cold_start_0", "cold_start"),  # in its folder there already
         ("shared", "base", "model"),
         ("no_cold_start", "ppo_0", "ppo"),
     ]

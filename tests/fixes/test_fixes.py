@@ -188,3 +188,54 @@ def test_tensorboard_gets_every_metric_as_well(monkeypatch, tmp_path):
     assert {name: (event.step, event.value) for name, event in found.items()} == {
         name: (7, value) for name, value in metrics.items()
     }
+
+
+@pytest.fixture
+def sockets(monkeypatch):
+    """What veRL's own two classes name the socket by, on a given node of Ray."""
+    from verl.workers.config import RolloutConfig
+    from verl.workers.rollout.vllm_rollout import utils, vllm_async_server, vllm_rollout
+
+    from ovr_plugin.fixes import weights_socket
+
+    # Their own __init__, which the fixes wrap, is put back after the test.
+    for kind in (vllm_rollout.ServerAdapter, vllm_async_server.vLLMHttpServer):
+        monkeypatch.setattr(kind, "__init__", kind.__init__)
+    weights_socket.apply_to_trainer(vllm_rollout)
+    weights_socket.apply_to_server(vllm_async_server)
+    for name, value in {"RANK": "0", "RAY_LOCAL_WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("CUDA_VISIBLE_DEVICES", "VERL_REPLICA_RANK", "VERL_RAY_JOB_ID"):
+        monkeypatch.setenv(name, "")  # the server sets them
+    config = RolloutConfig(name="vllm", tensor_model_parallel_size=1)
+
+    class Halted(vllm_async_server.vLLMHttpServer):
+        """A server whose start ends where it would look at its model."""
+
+        def _init_config(self, config):
+            return config
+
+        def _init_model_config(self, model_config):
+            return model_config
+
+        def _validate_configs(self):
+            pass
+
+    def names(node: str) -> tuple[str, str]:
+        context = types.SimpleNamespace(get_job_id=lambda: "01000000", get_node_id=lambda: node)
+        monkeypatch.setattr("ray.get_runtime_context", lambda: context)
+        sender = vllm_rollout.ServerAdapter(config, None, None)
+        Halted(config, None, None, [], 0, 0, 1, 1, "")
+        receiver = utils.vLLMColocateWorkerExtension()
+        receiver.local_rank, receiver.model_runner = 0, None
+        return sender.zmq_handle, receiver._get_zmq_handle()
+
+    return names
+
+
+def test_trainer_and_vllm_meet_at_a_socket_that_no_other_run_has(sockets):
+    sender, receiver = sockets("a" * 56)
+    assert sender == receiver
+    assert sockets("b" * 56) == (sockets("b" * 56)[0],) * 2
+    assert sockets("b" * 56)[0] != sender
+    assert len(sender.removeprefix("ipc://")) < 108  # of a socket's path, in bytes

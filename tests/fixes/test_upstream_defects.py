@@ -77,6 +77,10 @@ os.environ["VERL_FILE_LOGGER_PATH"] = str(metrics)
 tracking.FileLogger("project", "experiment").finish()
 found["file logger"] = metrics.read_text()
 
+# the socket that weights pass through
+sender = (root / "workers/rollout/vllm_rollout/vllm_rollout.py").read_text()
+found["socket"] = sender.count('f"ipc:///tmp/rl-colocate-zmq-{job_id}-replica-')
+
 # vLLM's CPU build drops the weights that veRL writes to
 linear = pathlib.Path(__import__("importlib.util").util.find_spec("vllm").origin).parent
 found["vllm"] = (linear / "model_executor/layers/linear.py").read_text().count("remove_weight=True")
@@ -124,6 +128,10 @@ def test_gloo_backend_is_named_twice(found):
 
 def test_the_file_logger_empties_its_file(found):
     assert found["file logger"] == "", "fixed: drop fixes/file_logger.py"
+
+
+def test_a_socket_is_named_by_the_job_which_is_the_first_of_many_rays(found):
+    assert found["socket"] == 1, "changed: see whether fixes/weights_socket.py can go"
 
 
 def test_vllm_cpu_drops_linear_weights(found):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from threading import Thread
 
 import pytest
 import typer
@@ -127,23 +126,6 @@ def test_an_iteration_that_no_log_tells_of_is_made_again(
     assert run.latest_step("ppo") == left
     assert bool(started) == (left < 6)
     assert (f"going on after iteration {left}" in console.export_text()) == (0 < left < 6)
-
-
-def test_ppo_runs_on_a_machine_wait_for_each_other(run, console, monkeypatch, tmp_path):
-    """Two of veRL's runs with a Ray each would pass their weights through one socket."""
-    monkeypatch.setattr(quickstart_stages.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
-    monkeypatch.setattr(quickstart_stages, "python", lambda: "python")
-    started = []
-    monkeypatch.setattr(quickstart_stages, "run_trainer", lambda words, *_: started.append(words))
-    list(write_data(run.data, quickstart.replace(SMOKE, n_cold_start=8, n_toy=4, n_val=2), 0, None))
-    train = Thread(target=quickstart_stages.ppo, args=(run, SMOKE, 0, console))
-    with quickstart_stages._alone_on_this_machine(console):
-        train.start()
-        train.join(1)
-        assert not started
-    train.join(10)
-    assert len(started) == 1
-    assert "waiting for another PPO run" in console.export_text()
 
 
 def test_a_model_that_was_cut_off_is_made_again(run, console, monkeypatch):

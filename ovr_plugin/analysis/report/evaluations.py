@@ -63,7 +63,7 @@ def read_evaluations(run: Run) -> Iterator[Evaluation]:
             name = str(result["settings"]["model"] or root.name) if above == root else above.name
             checkpoint = Checkpoint.named(name)
             yield _of_result(result, checkpoint)
-            if not checkpoint.stage and not name.startswith("average"):  # of no step, rightly
+            if not checkpoint.says_where:
                 nameless.add(name)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             run.notes.append(f"{path}: no result of ovr eval with a score: {error!r}")
