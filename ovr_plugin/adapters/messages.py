@@ -17,7 +17,7 @@ END_TOKENS = (
     "<eos>",
     "<pad>",
     "</s>",
-    "<｜end▁of▁sentence｜>",  # noqa: RUF001
+    "<｜end▁of▁sentence｜>",  # noqa: RUF001 (DeepSeek's own)
 )
 TAIL_CHARS = 200  # of a prompt, by which its end is found in a query
 

@@ -30,7 +30,7 @@ def trl_has_value_head() -> bool:
         from trl.experimental.ppo import AutoModelForCausalLMWithValueHead
     except ImportError:
         try:
-            from trl import AutoModelForCausalLMWithValueHead  # noqa: F401
+            from trl import AutoModelForCausalLMWithValueHead  # noqa: F401 (is it there)
         except ImportError:
             return False
     return True

@@ -36,7 +36,7 @@ from ovr_plugin.reward import Outcome, grade
 class Case(NamedTuple):
     response: str
     reference: Any
-    facts: dict[str, Any] = {}  # noqa: RUF012
+    facts: dict[str, Any] = {}  # noqa: RUF012 (nothing writes to it)
 
 
 CASES = [
@@ -398,7 +398,7 @@ def test_openrlhf_logs_every_outcome_as_a_tensor():
 
 
 def test_end_tokens_are_no_part_of_an_answer_without_a_box():
-    response = "The answer is 42<｜end▁of▁sentence｜>" + 3 * "<pad>"  # noqa: RUF001
+    response = "The answer is 42<｜end▁of▁sentence｜>" + 3 * "<pad>"  # noqa: RUF001 (DeepSeek's own)
     query = PROMPT + response
     assert openrlhf.score([query], [PROMPT], ["42"], unboxed=True)["rewards"].tolist() == [1.0]
     reward = areal.CorrectnessReward(unboxed=True)
@@ -458,7 +458,7 @@ def test_a_task_without_a_reference_is_an_error():
 
 def test_nemo_rl_has_no_other_lazy_names():
     with pytest.raises(AttributeError, match="has no attribute 'OVR'"):
-        nemo_rl.OVR  # noqa: B018
+        nemo_rl.OVR  # noqa: B018 (it has to raise)
 
 
 def test_open_r1_runs_its_script_with_our_reward(tmp_path, run_python):

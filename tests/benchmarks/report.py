@@ -28,8 +28,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "tests" / "analysis"), str(REPOSITORY / "tests" / "endpoint")]
 
-import browser as browsers  # noqa: E402
-from fake_server import completion, fake_server  # noqa: E402
+import browser as browsers  # noqa: E402 (of the tests)
+from fake_server import completion, fake_server  # noqa: E402 (of the tests)
 
 SOURCES = ("math", "numinamath", "geometry3k", "iconqa", "chartqa", "puzzlevqa", "scienceqa")
 N_DISTINCT = 20

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ovr_plugin.data import source_chunks
 from ovr_plugin.data.files import write_parquet
 from ovr_plugin.data.images import ImageRef
+from ovr_plugin.data.prepare import Source
 from ovr_plugin.data.sample import ColdStartSample, Sample
 from ovr_plugin.data.toy import toy_texts
 from ovr_plugin.models.tiny import make_processor, make_tokenizer
@@ -88,3 +90,14 @@ def config(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         return {"cache_dir": str(tmp_path / "cache"), "max_prompt_length": 256, **keys}
 
     return data
+
+
+@pytest.fixture
+def sources(rows: Path) -> list[Source]:
+    return [Source(name, rows / name) for name in ("orz", "puzzlevqa")]
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of ten rows, so that a few rows are many chunks."""
+    monkeypatch.setattr(source_chunks, "ROWS_PER_CHUNK", 10)

@@ -198,7 +198,7 @@ def test_what_a_cpu_has_nothing_for_is_quietly_accepted(platform):
         done = True
     assert done
     with pytest.raises(ZeroDivisionError), platform.nvtx_range("work"):
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018 (it has to raise)
     assert platform.is_available()
     assert platform.get_device_capability() == (None, None)
     assert platform.device_module.get_device_name() == "cpu"
@@ -208,7 +208,7 @@ def test_what_a_cpu_has_nothing_for_is_quietly_accepted(platform):
 
 def test_what_torch_cpu_lacks_is_an_attribute_error(platform):
     with pytest.raises(AttributeError, match="no_such_thing"):
-        platform.device_module.no_such_thing  # noqa: B018
+        platform.device_module.no_such_thing  # noqa: B018 (it has to raise)
 
 
 def test_a_gpu_that_torch_sees_is_not_passed_over(monkeypatch):

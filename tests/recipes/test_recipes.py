@@ -251,7 +251,7 @@ def test_sizes_of_the_7b_cold_start():
 
 
 def test_the_command_line_wins_in_any_order(tiny_model_dir):
-    import verl  # noqa: F401
+    import verl  # noqa: F401 (loads the plugin)
 
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose(

@@ -20,7 +20,7 @@ CLIP = 0.2  # OVR 3.2
 
 @pytest.fixture(scope="module", params=["ppo_7b", "ppo_tiny"])
 def algorithm(request):
-    import verl  # noqa: F401
+    import verl  # noqa: F401 (loads the plugin)
 
     with initialize_config_module("verl.trainer.config", version_base=None):
         return compose("ppo_trainer", overrides=[f"+ovr={request.param}"]).algorithm
