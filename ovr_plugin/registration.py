@@ -44,6 +44,7 @@ def register() -> None:
     if recipe or cpu_was_asked_for():
         _check_verl_version()
         hook_into_verl()
+        _keep_weights_apart()
         os.environ[RECIPE_VARIABLE] = recipe
     if cpu_was_asked_for():
         _use_cpu_platform()
@@ -88,16 +89,6 @@ def hook_into_verl() -> None:
 
         file_logger.apply(tracking)
 
-    def fix_sending_socket(vllm_rollout: ModuleType) -> None:
-        from ovr_plugin.fixes import weights_socket
-
-        weights_socket.apply_to_trainer(vllm_rollout)
-
-    def fix_receiving_socket(vllm_async_server: ModuleType) -> None:
-        from ovr_plugin.fixes import weights_socket
-
-        weights_socket.apply_to_server(vllm_async_server)
-
     # Two hooks each, so that it does not matter whether veRL's module or ours is imported first.
     for theirs, ours, register_function in (
         ("verl.workers.engine", "engine", "register_engines"),
@@ -110,9 +101,23 @@ def hook_into_verl() -> None:
     _when_imported("verl.models.transformers.qwen2_vl", fix_text_only_batches)
     _when_imported("verl.models.transformers.monkey_patch", fix_trl_import)
     _when_imported("verl.utils.tracking", fix_file_logger)
+
+
+def _keep_weights_apart() -> None:
+    # Not where a config alone has asked for OVR: vLLM's side gets none, and the two must agree.
+    def fix_sender(vllm_rollout: ModuleType) -> None:
+        from ovr_plugin.fixes import weights_socket
+
+        weights_socket.apply_to_trainer(vllm_rollout)
+
+    def fix_receiver(vllm_async_server: ModuleType) -> None:
+        from ovr_plugin.fixes import weights_socket
+
+        weights_socket.apply_to_server(vllm_async_server)
+
     rollout = "verl.workers.rollout.vllm_rollout"
-    _when_imported(f"{rollout}.vllm_rollout", fix_sending_socket)
-    _when_imported(f"{rollout}.vllm_async_server", fix_receiving_socket)
+    _when_imported(f"{rollout}.vllm_rollout", fix_sender)
+    _when_imported(f"{rollout}.vllm_async_server", fix_receiver)
 
 
 def _use_cpu_platform() -> None:

@@ -60,7 +60,7 @@ def quickstart(
 
     Needs no GPU and downloads nothing. The two trainers are veRL's own; their commands are printed
     as they are run, with the recipes sft_tiny and ppo_tiny, which differ from sft_7b and ppo_7b in
-    sizes only.
+    sizes, in rates, and in what a CPU lacks.
     """
     console = Console(soft_wrap=True, markup=False)  # logs and paths may hold [brackets]
     size = SMOKE if smoke else FULL
@@ -126,8 +126,15 @@ def prepare_environment(console: Console) -> None:
 
 
 def _check_corpora(corpora: Path | None) -> None:
-    if corpora is not None and not corpora.is_dir():
-        raise FileNotFoundError(f"--corpora {corpora}: no such folder; leave it out to generate")
+    from ovr_plugin.cli.quickstart_data import CORPORA
+
+    if corpora is None:
+        return
+    if missing := [name for name in CORPORA if not (corpora / name).is_dir()]:
+        folders = " and ".join(f"{name}/" for name in missing)
+        raise FileNotFoundError(
+            f"--corpora {corpora}: no {folders} there; leave it out to generate all rows"
+        )
 
 
 def _delete(run: RunFolder) -> None:
@@ -158,7 +165,7 @@ def keep_settings(
     Raises:
         ValueError: it is another run's folder; what differs, and the way out.
     """
-    from ovr_plugin.cli.quickstart_data import fingerprint
+    from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint
     from ovr_plugin.data.files import read_json, write_json
 
     wanted = {
@@ -167,9 +174,9 @@ def keep_settings(
         "seed": seed,
         "corpora": corpora and str(corpora.resolve()),
         "rows": fingerprint(seed),
+        "recipes": recipes_fingerprint(),
+        "variant": variant and {**asdict(variant), "overrides": list(variant.overrides)},
     }
-    if variant:
-        wanted["variant"] = {**asdict(variant), "overrides": list(variant.overrides)}
     path = run.root / SETTINGS
     if path.is_file():
         found = read_json(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ovr_plugin.data.sample import ColdStartSample, Sample, at_place
 from ovr_plugin.data.toy import TEMPLATE_TEXTS, toy_cold_start_rows, toy_rows
 
 CORPORA = ("orz", "puzzlevqa")  # one of text, one of images; both MIT
+RECIPES = ("_sft_base", "sft_tiny", "_ppo_base", "ppo_tiny")
 N_TELLING = 20  # rows that tell one generator from another
 MAX_PROMPT_CHARS = 400  # about ppo_tiny's 256 tokens with a tokenizer this small
 
@@ -47,6 +49,16 @@ def fingerprint(seed: int) -> int:
     return zlib.crc32(repr(first).encode())
 
 
+def recipes_fingerprint() -> int:
+    """Return a number that changes with what the quickstart's recipes set, comments apart."""
+    from omegaconf import OmegaConf
+
+    folder = resources.files("ovr_plugin.config") / "ovr"
+    texts = [(folder / f"{name}.yaml").read_text() for name in RECIPES]
+    settings = [OmegaConf.to_container(OmegaConf.create(text)) for text in texts]
+    return zlib.crc32(repr(settings).encode())
+
+
 def texts_of(folder: Path) -> list[str]:
     """Return every text that the tokenizer should know."""
     texts = list(TEMPLATE_TEXTS)
@@ -59,9 +71,6 @@ def texts_of(folder: Path) -> list[str]:
 
 def _real_rows(folder: Path, n_rows: int, seed: int, corpora: Path) -> dict[str, list[Sample]]:
     sources = [Source(name, corpora.resolve() / name, limit=4 * n_rows) for name in CORPORA]
-    missing = [str(each.root) for each in sources if not Path(str(each.root)).is_dir()]
-    if missing:
-        raise FileNotFoundError(f"no corpus at {', '.join(missing)}; leave out --corpora")
     prepare(Manifest(sources, val_fraction=0.2, seed=seed), folder)
     return {
         split: [

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.checkpoint.resume import TRACKER, steps_in
+from ovr_plugin.checkpoint.resume import PREFIX, TRACKER, missing_parts, steps_in, tracked_step
 from ovr_plugin.cli.trainer_process import Shown, override, run_trainer
 from ovr_plugin.platform import fork_server
 from ovr_plugin.platform.request import FORK_SWITCH_VARIABLE
@@ -27,6 +27,7 @@ from ovr_plugin.run_folder import RunFolder
 RECIPE = "ppo_tiny"
 AVERAGED = 3  # the last checkpoints
 N_SAVED = 20  # over a run of PPO
+SAVED = dict.fromkeys(("actor", "critic"), ("model", "optimizer", "extra"))  # to go on from
 N_KEPT = AVERAGED + 1  # of them; one to go on from where a save was cut off
 VALIDATED = 64  # rows that the trainer itself asks, at its end
 PPO_SHOWN = (
@@ -135,7 +136,7 @@ def ppo(
     variant = variant or Variant()
     rows = f"{variant.modality} alone" if variant.modality else "text and images mixed"
     title(console, f"PPO: {rows}, reward 1 or 0, growing length (OVR 3.2)")
-    _forget_unrecorded(run)
+    _go_back_to_what_is_known(run)
     done = run.latest_step("ppo")
     if done >= size.n_steps:
         console.print(f"  there already: {run.export('ppo')}")
@@ -173,20 +174,23 @@ def ppo(
     run.merge_metrics()
 
 
-def _forget_unrecorded(run: RunFolder) -> None:
-    """Set the run back to what its metrics know: veRL saves an iteration and then records it.
+def _go_back_to_what_is_known(run: RunFolder) -> None:
+    """Point the tracker at the last checkpoint that is whole and that the metrics tell of.
 
-    Killed in between, it would go on behind an iteration that no log and no rollout tells of;
-    done again it is the same, for sampling is seeded.
+    A kill can leave the tracker empty, a crash of the machine a checkpoint that is cut short. And
+    veRL saves an iteration and then records it: killed in between, a run would go on behind one
+    that no log and no rollout tells of; done again it is the same, for sampling is seeded.
     """
     folder, recorded = run.checkpoints("ppo"), run.recorded_step("ppo")
-    if run.latest_step("ppo") <= recorded:
-        return
-    saved = steps_in(folder)
-    if earlier := [step for step in saved if step <= recorded]:
-        (folder / TRACKER).write_text(str(earlier[-1]))
-    elif len(saved) == 1 and any(run.logs.glob("ppo_*")):
+    tracked = tracked_step(folder)
+    saved = [step for step in steps_in(folder) if tracked is None or step <= tracked]
+    whole = [step for step in saved if not missing_parts(folder / f"{PREFIX}{step}", SAVED)]
+    known = [step for step in whole if step <= recorded]
+    has_logs = any(run.logs.glob("ppo_*"))
+    if len(saved) == 1 and not known and has_logs:
         shutil.rmtree(folder)
+    elif (settled := (known or whole)[-1:]) and settled != [tracked]:
+        (folder / TRACKER).write_text(str(settled[0]))
 
 
 def _train_rows(run: RunFolder, modality: str | None) -> Path:
@@ -213,7 +217,7 @@ def average_last(run: RunFolder, console: Console) -> Path | None:
     title(console, "Average of the last checkpoints (OVR 4.1)")
     folder = run.checkpoints("ppo")
     steps = [step for step in steps_in(folder) if step <= run.latest_step("ppo")]
-    averaged = [folder / f"global_step_{step}" for step in steps[-AVERAGED:]]
+    averaged = [folder / f"{PREFIX}{step}" for step in steps[-AVERAGED:]]
     if len(averaged) < 2:
         console.print("  there is one checkpoint; nothing to average")
         return None

@@ -17,9 +17,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         BlockingIOError: another process holds it, or has just removed the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / "lock"
-    lock.touch()
-    with held(lock):
+    with held(folder / "lock"):
         yield
 
 
@@ -33,7 +31,6 @@ def alone_at(file: Path) -> Iterator[None]:
     path = file.with_name(f"{file.name}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        path.touch()
         try:
             stack.enter_context(held(path))
         except BlockingIOError:
@@ -46,7 +43,7 @@ def alone_at(file: Path) -> Iterator[None]:
 
 @contextmanager
 def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of a file or folder that is there.
+    """Hold the lock of a folder that is there, or of a file, which is made.
 
     Args:
         path: what is locked.
@@ -55,7 +52,8 @@ def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
     Raises:
         BlockingIOError: another process holds it, and we are not to wait; or it was just removed.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    # NFS locks no file that is not open for writing.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, waiting)
         if not os.fstat(descriptor).st_nlink:

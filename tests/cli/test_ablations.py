@@ -41,7 +41,6 @@ def flat(tree, path=""):
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("baseline", {}),
         ("gae_lambda_0.95", {".algorithm.lam": 0.95}),
         ("head_orz_normal", {".critic.fsdp.value_head_init": "orz_normal"}),
         ("head_uniform", {".critic.fsdp.value_head_init": "uniform"}),
@@ -130,16 +129,18 @@ def test_a_variant_is_not_gone_on_with_beside_another_start_of_its_seed(tmp_path
     assert f"choose another --out, or delete {tmp_path}/seed_0" in out
 
 
-def test_two_commands_wait_for_each_other(tmp_path, stages):
-    for folder in ("baseline", "shared"):
-        with RunFolder(tmp_path / "seed_0" / folder).in_use():
-            waiting = Thread(target=run_ablations, args=(tmp_path, "baseline"))
-            waiting.start()
-            waiting.join(1)
-            assert waiting.is_alive()
-            assert ("baseline", "ppo_0", "ppo") not in stages
-        waiting.join(10)
-        assert stages.pop() == ("baseline", "ppo_0", "ppo")
+@pytest.mark.parametrize("folder", ["baseline", "shared"])
+def test_two_commands_wait_for_each_other(folder, tmp_path, stages):
+    held, ended = tmp_path / "seed_0" / folder, []
+    with RunFolder(held).in_use():
+        second = Thread(target=lambda: ended.append(run_ablations(tmp_path, "baseline")))
+        second.start()
+        second.join(1)
+        assert not ended
+        assert ("baseline", "ppo_0", "ppo") not in stages
+    second.join(30)
+    assert f"waiting for another start, which holds {held}" in ended[0].output.replace("\n", "")
+    assert stages[-1] == ("baseline", "ppo_0", "ppo")
 
 
 @pytest.fixture

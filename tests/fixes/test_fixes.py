@@ -239,3 +239,16 @@ def test_trainer_and_vllm_meet_at_a_socket_that_no_other_run_has(sockets):
     assert sockets("b" * 56) == (sockets("b" * 56)[0],) * 2
     assert sockets("b" * 56)[0] != sender
     assert len(sender.removeprefix("ipc://")) < 108  # of a socket's path, in bytes
+
+
+def test_a_socket_that_another_verl_names_otherwise_stops_the_run(sockets):
+    from ovr_plugin.fixes import weights_socket
+
+    class Later:
+        def __init__(self):
+            self.zmq_handle = "ipc:///tmp/weights.sock"
+
+    sockets("a" * 56)
+    weights_socket.apply_to_trainer(types.SimpleNamespace(ServerAdapter=Later))
+    with pytest.raises(RuntimeError, match=r"weights\.sock is not named by Ray's job: this verl"):
+        Later()

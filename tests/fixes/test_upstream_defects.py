@@ -84,6 +84,11 @@ found["socket"] = sender.count('f"ipc:///tmp/rl-colocate-zmq-{job_id}-replica-')
 # vLLM's CPU build drops the weights that veRL writes to
 linear = pathlib.Path(__import__("importlib.util").util.find_spec("vllm").origin).parent
 found["vllm"] = (linear / "model_executor/layers/linear.py").read_text().count("remove_weight=True")
+# attention that packs without flash-attn
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention
+stock = Qwen2_5_VLAttention.forward
+apply_monkey_patch(model, use_remove_padding=True)
+found["attention"] = Qwen2_5_VLAttention.forward is stock
 print("FOUND" + json.dumps(found))
 """
 
@@ -132,6 +137,10 @@ def test_the_file_logger_empties_its_file(found):
 
 def test_a_socket_is_named_by_the_job_which_is_the_first_of_many_rays(found):
     assert found["socket"] == 1, "changed: see whether fixes/weights_socket.py can go"
+
+
+def test_packing_replaces_the_attention_that_was_asked_for(found):
+    assert found["attention"] is False, "fixed: drop fixes/attention_without_flash.py"
 
 
 def test_vllm_cpu_drops_linear_weights(found):

@@ -21,6 +21,11 @@ from verl.plugin.platform import get_platform
 from verl.workers.engine import EngineRegistry
 registration.register()  # again: must change nothing and raise nothing
 from importlib.metadata import version, PackageNotFoundError
+sockets = None  # without a vLLM veRL's modules cannot be imported
+if "--sockets" in sys.argv:
+    from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer
+    from verl.workers.rollout.vllm_rollout.vllm_rollout import ServerAdapter
+    sockets = [hasattr(side.__init__, "ovr_fix") for side in (vLLMHttpServer, ServerAdapter)]
 try:
     vllm = version("vllm")
 except PackageNotFoundError:
@@ -32,6 +37,7 @@ print("STATE" + json.dumps({
     "engines": {key: [str(k) for k in backends["fsdp2"]]
                 for key, backends in EngineRegistry._engines.items() if "fsdp2" in backends},
     "vllm": vllm,
+    "sockets": sockets,
 }))
 """
 
@@ -95,6 +101,16 @@ def test_a_worker_learns_it_from_the_environment(run_warm_python):
     state = _state(run_warm_python(STATE, OVR_RECIPE="ppo_tiny", VERL_PLATFORM="cpu"))
     assert state["b1"] is True
     assert state["platform"] == "cpu"
+
+
+def test_both_sides_name_the_weights_socket_alike(run_warm_python):
+    """Also where a config alone asks for OVR, which one side has and the other has not."""
+    asked = _state(run_warm_python(STATE, "--sockets", OVR_RECIPE="ppo_tiny", VERL_PLATFORM="cpu"))
+    assert asked["sockets"] == [True, True]
+    unasked = "import ovr_plugin.platform.vllm_cpu as cpu, ovr_plugin.trainer.engine_config\n" + (
+        "cpu.offer_vllm_distribution()\n" + STATE
+    )
+    assert _state(run_warm_python(unasked, "--sockets"))["sockets"] == [False, False]
 
 
 def test_another_platform_that_is_asked_for_wins(run_warm_python):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ovr_plugin.cli import app, quickstart, quickstart_stages
 from ovr_plugin.cli.quickstart import FULL, SMOKE
-from ovr_plugin.cli.quickstart_data import fingerprint, texts_of, write_data
+from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint, texts_of, write_data
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import read_json, read_parquet, write_json
 from ovr_plugin.data.images import ImageRef
@@ -85,20 +85,24 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "difference"),
+    ("arguments", "held", "difference"),
     [
-        (["--smoke", "--seed", 1], "seed 0 -> 1"),
-        ([], f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
-        (["--smoke", "--corpora", ROWS], f"corpora None -> {ROWS.resolve()}"),
+        (["--smoke", "--seed", 1], {}, "seed 0 -> 1"),
+        ([], {}, f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
+        (["--smoke", "--corpora", ROWS], {}, f"corpora None -> {ROWS.resolve()}"),
+        (["--smoke"], {"recipes": 1}, f"recipes 1 -> {recipes_fingerprint()}"),
+        (["--smoke"], {"variant": {"modality": "image"}}, "variant {'modality': 'image'} -> None"),
     ],
 )
-def test_runs_of_other_settings_are_not_mixed(arguments, difference, tmp_path, commands):
+def test_runs_of_other_settings_are_not_mixed(arguments, held, difference, tmp_path, commands):
     settings = {
         **vars(SMOKE),
         "lengths": [list(stage) for stage in SMOKE.lengths],
         "seed": 0,
         "corpora": None,
         "rows": fingerprint(0),
+        "recipes": recipes_fingerprint(),
+        **held,
     }
     write_json(tmp_path / "run.json", settings)
     result = start("--out", tmp_path, *arguments)
@@ -155,12 +159,17 @@ def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
     assert not (out / "ppo").exists()
 
 
-def test_missing_corpora_are_told_before_anything_is_deleted(tmp_path, commands):
-    out = tmp_path / "run"
+@pytest.mark.parametrize(
+    ("there", "missing"), [((), "orz/ and puzzlevqa/"), (("orz",), "puzzlevqa/")]
+)
+def test_missing_corpora_are_told_before_anything_is_deleted(there, missing, tmp_path, commands):
+    out, raw = tmp_path / "run", tmp_path / "raw"
     write_json(out / "run.json", {"seed": 0})
-    result = start("--smoke", "--out", out, "--fresh", "--corpora", tmp_path / "nowhere")
+    for name in there:
+        (raw / name).mkdir(parents=True)
+    result = start("--smoke", "--out", out, "--fresh", "--corpora", raw)
     assert result.exit_code == 1
-    assert f"--corpora {tmp_path / 'nowhere'}: no such folder; leave it out" in plain(result.output)
+    assert f"--corpora {raw}: no {missing} there; leave it out" in plain(result.output)
     assert (out / "run.json").is_file()
 
 
@@ -232,12 +241,6 @@ def _bytes(image: ImageRef) -> bytes:
         Image.open(BytesIO(image.data)).verify()
         return image.data
     return Path(image.path).read_bytes()
-
-
-def test_a_folder_without_the_two_corpora_is_refused(tmp_path):
-    (tmp_path / "raw" / "orz").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"no corpus at .*raw/puzzlevqa; leave out"):
-        list(write_data(tmp_path / "data", SIZE, 0, tmp_path / "raw"))
 
 
 def test_the_tokenizer_learns_from_both_stages(tmp_path):

@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+import torch
 import typer
 from rich.console import Console
 
@@ -79,8 +80,14 @@ def averaged(monkeypatch):
 
 
 def checkpoints(run, tracked, *names):
+    """Whole ones as veRL's FSDP engines save them, and its tracker."""
     for name in names:
-        (run.checkpoints("ppo") / name).mkdir(parents=True)
+        folder = run.checkpoints("ppo") / name
+        for role in ("actor", "critic"):
+            write_json(folder / role / "fsdp_config.json", {"world_size": 1})
+            for kind in ("model", "optim", "extra_state"):
+                torch.save({}, folder / role / f"{kind}_world_size_1_rank_0.pt")
+        torch.save({}, folder / "data.pt")
     (run.checkpoints("ppo") / TRACKER).write_text(str(tracked))
 
 
@@ -100,7 +107,7 @@ def test_of_one_checkpoint_there_is_no_average(run, console, averaged):
 
 
 @pytest.mark.parametrize(
-    ("saved", "tracked", "recorded", "left"),
+    ("saved", "tracked", "recorded", "left"),  # saved: negative ones are cut short
     [
         ((2, 4, 6), 6, (1, 2, 3, 4, 5, 6), 6),
         ((2, 4, 6), 4, (1, 2, 3, 4, 5), 4),  # killed while it saved
@@ -108,12 +115,20 @@ def test_of_one_checkpoint_there_is_no_average(run, console, averaged):
         ((2,), 2, (1,), 0),
         ((2,), 2, None, 2),  # somebody deleted the logs: no reason to delete what is left
         ((2, 4), 4, None, 4),
+        ((2, 4, 6), "", (1, 2, 3, 4, 5, 6), 6),  # killed while it wrote the tracker
+        ((2, 4, 6), "", (1, 2, 3, 4, 5), 4),
+        ((2, 4, -6), 6, (1, 2, 3, 4, 5, 6), 4),  # the machine crashed
+        ((-2,), "", (1,), 0),
+        ((-2, -4), 4, (1, 2, 3, 4), 4),  # veRL is to say so: nothing is thrown away
     ],
 )
 def test_an_iteration_that_no_log_tells_of_is_made_again(
     saved, tracked, recorded, left, run, console, monkeypatch
 ):
-    checkpoints(run, tracked, *(f"global_step_{step}" for step in saved))
+    checkpoints(run, tracked, *(f"global_step_{abs(step)}" for step in saved))
+    for step in saved:
+        if step < 0:
+            (run.checkpoints("ppo") / f"global_step_{-step}" / "data.pt").write_bytes(b"PK")
     if recorded:
         records = [{"step": step, "data": {"actor/lr": 0.0}} for step in recorded]
         write_jsonl(run.next_start("ppo")[0], records)
