@@ -62,9 +62,8 @@ def last_complete(folder: Path, saved: Saved) -> Path | None:
         CheckpointError: the tracker names one, and none is complete.
     """
     tracked = tracked_step(folder)
-    steps = [step for step in steps_in(folder) if tracked is None or step <= tracked]
     skipped = []
-    for step in reversed(steps):
+    for step in reversed(steps_up_to_tracker(folder)):
         candidate = folder / f"{PREFIX}{step}"
         missing = missing_parts(candidate, saved)
         if not missing:
@@ -94,6 +93,12 @@ def steps_in(folder: Path) -> list[int]:
     """Return the steps of which ``folder`` has something, in order."""
     names = [path.name.removeprefix(PREFIX) for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
     return sorted(int(name) for name in names if name.isdecimal())
+
+
+def steps_up_to_tracker(folder: Path) -> list[int]:
+    """Return the steps up to the one in the tracker, all of them where there is none to read."""
+    tracked = tracked_step(folder)
+    return [step for step in steps_in(folder) if tracked is None or step <= tracked]
 
 
 def tracked_step(folder: Path) -> int | None:

@@ -18,7 +18,14 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.checkpoint.resume import PREFIX, TRACKER, missing_parts, steps_in, tracked_step
+from ovr_plugin.checkpoint.resume import (
+    PREFIX,
+    TRACKER,
+    missing_parts,
+    steps_in,
+    steps_up_to_tracker,
+    tracked_step,
+)
 from ovr_plugin.cli.trainer_process import Shown, override, run_trainer
 from ovr_plugin.platform import fork_server
 from ovr_plugin.platform.request import FORK_SWITCH_VARIABLE
@@ -27,8 +34,8 @@ from ovr_plugin.run_folder import RunFolder
 RECIPE = "ppo_tiny"
 AVERAGED = 3  # the last checkpoints
 N_SAVED = 20  # over a run of PPO
-SAVED = dict.fromkeys(("actor", "critic"), ("model", "optimizer", "extra"))  # to go on from
 N_KEPT = AVERAGED + 1  # of them; one to go on from where a save was cut off
+SAVED = dict.fromkeys(("actor", "critic"), ("model", "optimizer", "extra"))  # what one must hold
 VALIDATED = 64  # rows that the trainer itself asks, at its end
 PPO_SHOWN = (
     Shown("ovr/reward/all", "reward"),
@@ -182,14 +189,13 @@ def _go_back_to_what_is_known(run: RunFolder) -> None:
     that no log and no rollout tells of; done again it is the same, for sampling is seeded.
     """
     folder, recorded = run.checkpoints("ppo"), run.recorded_step("ppo")
-    tracked = tracked_step(folder)
-    saved = [step for step in steps_in(folder) if tracked is None or step <= tracked]
+    saved = steps_up_to_tracker(folder)
     whole = [step for step in saved if not missing_parts(folder / f"{PREFIX}{step}", SAVED)]
     known = [step for step in whole if step <= recorded]
     has_logs = any(run.logs.glob("ppo_*"))
     if len(saved) == 1 and not known and has_logs:
         shutil.rmtree(folder)
-    elif (settled := (known or whole)[-1:]) and settled != [tracked]:
+    elif (settled := (known or whole)[-1:]) and settled != [tracked_step(folder)]:
         (folder / TRACKER).write_text(str(settled[0]))
 
 

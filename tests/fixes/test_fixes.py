@@ -234,10 +234,10 @@ def sockets(monkeypatch):
 
 
 def test_trainer_and_vllm_meet_at_a_socket_that_no_other_run_has(sockets):
-    sender, receiver = sockets("a" * 56)
+    (sender, receiver), (other_sender, other_receiver) = sockets("a" * 56), sockets("b" * 56)
     assert sender == receiver
-    assert sockets("b" * 56) == (sockets("b" * 56)[0],) * 2
-    assert sockets("b" * 56)[0] != sender
+    assert other_sender == other_receiver
+    assert other_sender != sender
     assert len(sender.removeprefix("ipc://")) < 108  # of a socket's path, in bytes
 
 

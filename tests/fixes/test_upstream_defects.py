@@ -84,6 +84,7 @@ found["socket"] = sender.count('f"ipc:///tmp/rl-colocate-zmq-{job_id}-replica-')
 # vLLM's CPU build drops the weights that veRL writes to
 linear = pathlib.Path(__import__("importlib.util").util.find_spec("vllm").origin).parent
 found["vllm"] = (linear / "model_executor/layers/linear.py").read_text().count("remove_weight=True")
+
 # attention that packs without flash-attn
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention
 stock = Qwen2_5_VLAttention.forward
