@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Both stages of the paper on this machine, from a fresh checkout: no GPU, nothing downloaded but
-# Python packages. Arguments go to `ovr quickstart` (--smoke, --out, --help ...).
+# Python packages. Arguments go to `ovr quickstart` (--smoke, --out, --help ...); paths among them,
+# and runs/, are of the folder one stands in.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash examples/setup.sh
-if [ -d ../shared/raw/orz ] && [ -d ../shared/raw/puzzlevqa ]; then
-  set -- --corpora ../shared/raw "$@"
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bash "$checkout/examples/setup.sh"
+raw=$checkout/../shared/raw
+if [ -d "$raw/orz" ] && [ -d "$raw/puzzlevqa" ]; then
+  set -- --corpora "$raw" "$@"
 fi
-exec .venv/bin/ovr quickstart "$@"
+exec "$checkout/.venv/bin/ovr" quickstart "$@"

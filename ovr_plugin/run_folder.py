@@ -26,6 +26,7 @@ METRICS = {"cold_start": ("train/loss",), "ppo": ("actor/", "critic/")}
 N_TELLING = 100  # records of a log that are looked at for these
 RECORD = re.compile(rb'(?=\{"step":)')  # where a record of veRL's file logger begins
 MAX_NAMED = 5  # lines in a warning
+PATTERN = "*?["  # what makes a path one to vLLM and datasets, which then find nothing
 
 Record = TypeVar("Record", bound=tuple[Any, ...])
 
@@ -79,10 +80,16 @@ class RunFolder:
             waiting: called where another process holds it, which we then wait for.
 
         Raises:
-            ValueError: another process holds it, and we are not to wait.
+            ValueError: another process holds it, and we are not to wait; or what reads its files
+                would take its path for a pattern.
         """
         from ovr_plugin.data.lock import held
 
+        if found := [sign for sign in PATTERN if sign in str(self.root.absolute())]:
+            raise ValueError(
+                f"{self.root.absolute()} has {' and '.join(found)} in its path, which vLLM and "
+                "datasets read as a pattern; choose another --out"
+            )
         self.root.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:

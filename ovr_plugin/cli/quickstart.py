@@ -7,24 +7,27 @@ folder. What is there already is kept, so that a second start goes on where the 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from ovr_plugin.cli.quickstart_results import evaluate, report
+from ovr_plugin.cli.quickstart_results import count_behaviours, evaluate, report
 from ovr_plugin.cli.quickstart_stages import (
     Size,
     Variant,
     average_last,
     cold_start,
+    cold_start_settings,
     make_model,
     ppo,
+    ppo_settings,
     prepare_data,
     python,
 )
@@ -33,6 +36,8 @@ from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed
 from ovr_plugin.run_folder import RunFolder
 
 SETTINGS = "run.json"
+TELLING = {"n_cold_start", "seed"}  # of its keys: settings of ours, and not of another program
+MAX_SEED = 2**32 - 1  # NumPy's
 STOPPING = (TrainerFailed, ValueError, OSError, KeyboardInterrupt)
 FULL = Size(4096, 3, 4096, 64, 400, 60, 64, 2, ((1, 32), (21, 40), (41, 48)))
 SMOKE = Size(768, 2, 28, 4, 16, 4, 8, 4, ((1, 32), (2, 40), (3, 48)))
@@ -53,7 +58,9 @@ def quickstart(
     ppo_steps: Annotated[
         int | None, typer.Option(min=1, help="PPO iterations; more than before goes on.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the data and the model.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Of rows, weights, order and sampling.")
+    ] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the folder first.")] = False,
 ) -> None:
     """Train a tiny Qwen2.5-VL as the paper does: text-only cold start, then PPO on text and images.
@@ -85,6 +92,7 @@ def quickstart(
                 found[last] = evaluate(run, run.export("ppo"), last, console)
             if averaged:
                 found[averaged.name] = evaluate(run, averaged, averaged.name, console)
+            count_behaviours(run, found, console)
             report(run, found, console)
     except STOPPING as error:
         stopped(console, error)
@@ -94,11 +102,18 @@ def up_to_cold_start(
     run: RunFolder, size: Size, seed: int, corpora: Path | None, console: Console
 ) -> Path:
     """Data, model and cold start; returns the folder of its evaluation, which has its name."""
-    prepare_data(run, size, seed, corpora, console)
-    make_model(run, seed, console)
+    up_to_model(run, size, seed, corpora, console)
     cold_start(run, size, console)
     name = f"cold_start_{run.latest_step('cold_start')}"
     return evaluate(run, run.export("cold_start"), name, console)
+
+
+def up_to_model(
+    run: RunFolder, size: Size, seed: int, corpora: Path | None, console: Console
+) -> None:
+    """Data, and the model before any training."""
+    prepare_data(run, size, seed, corpora, console)
+    make_model(run, seed, console)
 
 
 def stopped(console: Console, error: BaseException) -> None:
@@ -126,24 +141,51 @@ def prepare_environment(console: Console) -> None:
 
 
 def _check_corpora(corpora: Path | None) -> None:
+    """Read a row of each, before anything is made or deleted."""
     from ovr_plugin.cli.quickstart_data import CORPORA
+    from ovr_plugin.data.readers import get_reader
 
     if corpora is None:
         return
+    way_out = "leave it out to generate all rows"
     if missing := [name for name in CORPORA if not (corpora / name).is_dir()]:
         folders = " and ".join(f"{name}/" for name in missing)
-        raise FileNotFoundError(
-            f"--corpora {corpora}: no {folders} there; leave it out to generate all rows"
+        raise FileNotFoundError(f"--corpora {corpora}: no {folders} there; {way_out}")
+    for name in CORPORA:
+        try:
+            first = next(get_reader(name)(corpora / name), None)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"--corpora {corpora}: {error}; {way_out}") from error
+        if first is None:
+            raise ValueError(f"--corpora {corpora}: {name}/ has no row; {way_out}")
+
+
+def _settings_of(run: RunFolder) -> dict[str, Any] | None:
+    """Return the settings of a run of ours, None where nothing is there.
+
+    Raises:
+        ValueError: the folder holds something else, which is nobody's to delete or to write into.
+    """
+    from ovr_plugin.data.files import read_json
+
+    path = run.root / SETTINGS
+    try:
+        found = read_json(path) if path.is_file() else None
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and found.keys() >= TELLING:
+        return found
+    if any(run.root.iterdir()):
+        raise ValueError(
+            f"{run.root} is no run of the quickstart (it has no {SETTINGS} of one), and was left "
+            "as it is; choose another --out"
         )
+    return None
 
 
 def _delete(run: RunFolder) -> None:
     """Delete an earlier run, and nothing that is none, whatever ``--out`` names."""
-    if any(run.root.iterdir()) and not (run.root / SETTINGS).is_file():
-        raise ValueError(
-            f"{run.root} was not deleted: it is no run of the quickstart (it has no {SETTINGS}); "
-            "choose another --out"
-        )
+    _settings_of(run)
     # Not the folder itself, which is held; last the settings: without them the rest is no run.
     for path in sorted(run.root.iterdir(), key=lambda path: path.name == SETTINGS):
         if path.is_dir() and not path.is_symlink():
@@ -163,30 +205,41 @@ def keep_settings(
     """Refuse to mix a run with one of other settings; more PPO iterations are fine.
 
     Raises:
-        ValueError: it is another run's folder; what differs, and the way out.
+        ValueError: it is another run's folder, or no run's; what differs, and the way out.
+    """
+    from ovr_plugin.data.files import write_json
+
+    wanted = settings(size, seed, corpora, variant)
+    found = _settings_of(run) or wanted
+    differing = [
+        f"{key} {found.get(key)} -> {value}"
+        for key, value in wanted.items()
+        if key != "n_steps" and found.get(key) != value
+    ]
+    if differing:
+        raise ValueError(
+            f"{run.root} holds a run with other settings ({', '.join(differing)}); {way_out}"
+        )
+    write_json(run.root / SETTINGS, wanted)
+
+
+def settings(
+    size: Size, seed: int, corpora: Path | None, variant: Variant | None = None
+) -> dict[str, Any]:
+    """Return what a run keeps of what it was made with, as JSON has it.
+
+    Rows and recipes stand there as numbers that change with them, as with another release.
     """
     from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint
-    from ovr_plugin.data.files import read_json, write_json
 
-    wanted = {
+    beside = [*cold_start_settings(size), *ppo_settings(size, seed, variant or Variant())]
+    found = {
         **asdict(size),
-        "lengths": [list(stage) for stage in size.lengths],  # as JSON has them
         "seed": seed,
         "corpora": corpora and str(corpora.resolve()),
         "rows": fingerprint(seed),
-        "recipes": recipes_fingerprint(),
-        "variant": variant and {**asdict(variant), "overrides": list(variant.overrides)},
+        "recipes": recipes_fingerprint(beside),
+        "variant": variant and asdict(variant),
     }
-    path = run.root / SETTINGS
-    if path.is_file():
-        found = read_json(path)
-        differing = [
-            f"{key} {found.get(key)} -> {value}"
-            for key, value in wanted.items()
-            if key != "n_steps" and found.get(key) != value
-        ]
-        if differing:
-            raise ValueError(
-                f"{run.root} holds a run with other settings ({', '.join(differing)}); {way_out}"
-            )
-    write_json(path, wanted)
+    as_json: dict[str, Any] = json.loads(json.dumps(found))
+    return as_json

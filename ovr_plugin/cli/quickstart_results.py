@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import typer
@@ -29,13 +31,14 @@ def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> P
 
     title(console, f"Evaluation of {name}: served by vLLM, asked what no training row shows")
     out = run.root / "eval" / name
-    if _has_every_answer(out):
+    if has_every_answer(out):
         console.print(f"  there already: {out}")
         return out
     rows = run.data / "val.parquet"
     run.logs.mkdir(parents=True, exist_ok=True)
-    with served(checkpoint, RECIPE, python(), run.logs / f"serve_{name}.log", console) as url:
-        served_as = str(checkpoint)  # no other server would answer to this name
+    served_as = f"{name}-{_digest(checkpoint)}"  # no other server would answer to this name
+    log = run.logs / f"serve_{name}.log"
+    with served(checkpoint, served_as, RECIPE, python(), log, console) as url:
         command = ["ovr", "eval", rows, "--out", out, "--url", url, "--model", served_as]
         print_command(console, [*command, "--temperature", "0"])
         try:
@@ -48,13 +51,46 @@ def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> P
     return out
 
 
-def _has_every_answer(evaluation: Path) -> bool:
+def _digest(checkpoint: Path) -> str:
+    """Of its weights: answers are theirs, wherever the folder lies."""
+    digest = 0
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        digest = zlib.crc32(path.read_bytes(), digest)
+    return f"{digest:08x}"
+
+
+def has_every_answer(evaluation: Path) -> bool:
     """Of one that was interrupted there are results too, of the rows that were answered."""
     from ovr_plugin.data.files import read_json
 
     path = evaluation / "results.json"
     results = read_json(path) if path.is_file() else []
     return bool(results) and not any(each["n_missing"] for each in results)
+
+
+def count_behaviours(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:
+    """Count what the held-out answers speak of, by keywords (OVR 5.2); the report draws it."""
+    from ovr_plugin.analysis.behaviours.study import SUMMARY
+    from ovr_plugin.cli.behaviours import behaviours as count
+    from ovr_plugin.data.files import read_json
+
+    title(console, "Behaviours in the answers: share that shows each, by keywords (OVR 5.2)")
+    files = [file for out in evaluations.values() for file in sorted(out.glob("*/graded.jsonl"))]
+    print_command(console, ["ovr", "behaviours", *files])
+    try:
+        with (run.logs / "behaviours.log").open("w") as log, redirect_stdout(log):
+            count(files)
+    except typer.Exit:  # it has said why
+        return
+    table = Table("behaviour", *evaluations)
+    checkpoints = read_json(run.root / "behaviours" / SUMMARY)["checkpoints"]
+    found = {each["name"]: each["keywords"]["behaviours"] for each in checkpoints}
+    shares = [found[name] for name in evaluations]
+    for behaviour in shares[0]:
+        rates = [share[behaviour]["emergence_rate"]["value"] for share in shares]
+        if any(rates):
+            table.add_row(behaviour.replace("_", " "), *(f"{rate:.0%}" for rate in rates))
+    console.print(table)
 
 
 def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:

@@ -22,7 +22,6 @@ from ovr_plugin.checkpoint.resume import (
     PREFIX,
     TRACKER,
     missing_parts,
-    steps_in,
     steps_up_to_tracker,
     tracked_step,
 )
@@ -37,6 +36,8 @@ N_SAVED = 20  # over a run of PPO
 N_KEPT = AVERAGED + 1  # of them; one to go on from where a save was cut off
 SAVED = dict.fromkeys(("actor", "critic"), ("model", "optimizer", "extra"))  # what one must hold
 VALIDATED = 64  # rows that the trainer itself asks, at its end
+COLD_START_BATCH = 32
+IMAGE_FRACTION = 0.75  # of the questions of an iteration: what has to be learned is to see
 PPO_SHOWN = (
     Shown("ovr/reward/all", "reward"),
     Shown("ovr/reward/text", "text"),
@@ -51,7 +52,7 @@ SFT_SHOWN = (Shown("train/loss", "loss"), Shown("train/lr", "lr", "{:.1e}"))
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; ``lengths`` are PPO's stages: (first iteration, tokens) (OVR 3.2)."""
+    """How much of everything; ``lengths`` are PPO's stages: (first iteration, tokens) (OVR 4.1)."""
 
     n_cold_start: int
     cold_start_epochs: int
@@ -128,12 +129,21 @@ def cold_start(run: RunFolder, size: Size, console: Console) -> None:
         override("model.path", run.model),
         override("data.train_files", run.data / "cold_start.parquet"),
         override("trainer.default_local_dir", run.checkpoints("cold_start")),
-        f"trainer.total_epochs={size.cold_start_epochs}",
+        override("hydra.run.dir", run.logs / "hydra"),  # else outputs/ where one stands
+        *cold_start_settings(size),
     ]
-    n_steps = size.n_cold_start // 32 * size.cold_start_epochs
+    n_steps = size.n_cold_start // COLD_START_BATCH * size.cold_start_epochs
     every = max(1, n_steps // SFT_LINES)
     run_trainer(command, metrics, log, n_steps, SFT_SHOWN, console, every)
     run.merge_metrics()
+
+
+def cold_start_settings(size: Size) -> list[str]:
+    """What is set beside the recipe, but for paths."""
+    return [
+        f"data.train_batch_size={COLD_START_BATCH}",
+        f"trainer.total_epochs={size.cold_start_epochs}",
+    ]
 
 
 def ppo(
@@ -142,7 +152,7 @@ def ppo(
     """Stage 2 (OVR 3.2): PPO on text and image rows, reward 1 or 0; resumes by itself."""
     variant = variant or Variant()
     rows = f"{variant.modality} alone" if variant.modality else "text and images mixed"
-    title(console, f"PPO: {rows}, reward 1 or 0, growing length (OVR 3.2)")
+    title(console, f"PPO: {rows}, reward 1 or 0, growing length (OVR 3.2, 4.1)")
     _go_back_to_what_is_known(run)
     done = run.latest_step("ppo")
     if done >= size.n_steps:
@@ -158,27 +168,36 @@ def ppo(
         override("actor_rollout_ref.model.path", start),
         override("data.train_files", _train_rows(run, variant.modality)),
         override("data.val_files", run.data / "val.parquet"),
-        f"data.train_batch_size={size.prompts_per_step}",
-        f"data.seed={seed}",  # of the order of rows, and of what is sampled
-        f"critic.fsdp.seed={seed}",  # of the value head
-        *(["data.mix={image_fraction: 0.75}"] if variant.modality is None else []),
-        f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
-        f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
-        f"ovr.length_schedule={[list(stage) for stage in size.lengths]}".replace(" ", ""),
-        f"trainer.total_training_steps={size.n_steps}",
         override("trainer.default_local_dir", run.checkpoints("ppo")),
         override("trainer.rollout_data_dir", run.rollouts),
         override("trainer.validation_data_dir", run.validations),
+        override("hydra.run.dir", run.logs / "hydra"),
+        f"trainer.total_training_steps={size.n_steps}",
         f"trainer.save_freq={every}",
-        f"trainer.max_actor_ckpt_to_keep={N_KEPT}",
-        f"trainer.max_critic_ckpt_to_keep={N_KEPT}",
-        "trainer.val_before_train=false",  # `ovr eval` has asked all of them
         f"trainer.test_freq={size.n_steps}",
-        f"data.val_max_samples={VALIDATED}",
-        *variant.overrides,
+        *ppo_settings(size, seed, variant),
     ]
     run_trainer(command, metrics, log, size.n_steps, PPO_SHOWN, console)
     run.merge_metrics()
+
+
+def ppo_settings(size: Size, seed: int, variant: Variant) -> list[str]:
+    """What is set beside the recipe, but for paths and for what changes with a longer run."""
+    mix = [f"data.mix={{image_fraction: {IMAGE_FRACTION}}}"]
+    return [
+        f"data.train_batch_size={size.prompts_per_step}",
+        f"data.seed={seed}",  # of the order of rows, and of what is sampled
+        f"critic.fsdp.seed={seed}",  # of the value head
+        *(mix if variant.modality is None else []),
+        f"actor_rollout_ref.rollout.n={size.samples_per_prompt}",
+        f"critic.ppo_mini_batch_size={size.prompts_per_step // 4}",
+        f"ovr.length_schedule={[list(stage) for stage in size.lengths]}".replace(" ", ""),
+        f"trainer.max_actor_ckpt_to_keep={N_KEPT}",
+        f"trainer.max_critic_ckpt_to_keep={N_KEPT}",
+        "trainer.val_before_train=false",  # `ovr eval` has asked all of them
+        f"data.val_max_samples={VALIDATED}",
+        *variant.overrides,
+    ]
 
 
 def _go_back_to_what_is_known(run: RunFolder) -> None:
@@ -189,14 +208,22 @@ def _go_back_to_what_is_known(run: RunFolder) -> None:
     that no log and no rollout tells of; done again it is the same, for sampling is seeded.
     """
     folder, recorded = run.checkpoints("ppo"), run.recorded_step("ppo")
-    saved = steps_up_to_tracker(folder)
-    whole = [step for step in saved if not missing_parts(folder / f"{PREFIX}{step}", SAVED)]
+    saved, whole = steps_up_to_tracker(folder), _whole_steps(folder)
     known = [step for step in whole if step <= recorded]
     has_logs = any(run.logs.glob("ppo_*"))
     if len(saved) == 1 and not known and has_logs:
         shutil.rmtree(folder)
     elif (settled := (known or whole)[-1:]) and settled != [tracked_step(folder)]:
         (folder / TRACKER).write_text(str(settled[0]))
+
+
+def _whole_steps(folder: Path) -> list[int]:
+    """The steps up to the tracker of which all is there: a kill may have cut off one's save."""
+    return [
+        step
+        for step in steps_up_to_tracker(folder)
+        if not missing_parts(folder / f"{PREFIX}{step}", SAVED)
+    ]
 
 
 def _train_rows(run: RunFolder, modality: str | None) -> Path:
@@ -216,13 +243,13 @@ def _train_rows(run: RunFolder, modality: str | None) -> Path:
 def average_last(run: RunFolder, console: Console) -> Path | None:
     """Average the last checkpoints of PPO, as the paper's final model is made (OVR 4.1).
 
-    None: there is but one. One that a kill cut off is none: the tracker has not come to it.
+    None: there is but one. One that a kill cut off is none.
     """
     from ovr_plugin.cli.average import average
 
     title(console, "Average of the last checkpoints (OVR 4.1)")
     folder = run.checkpoints("ppo")
-    steps = [step for step in steps_in(folder) if step <= run.latest_step("ppo")]
+    steps = _whole_steps(folder)
     averaged = [folder / f"{PREFIX}{step}" for step in steps[-AVERAGED:]]
     if len(averaged) < 2:
         console.print("  there is one checkpoint; nothing to average")

@@ -29,12 +29,13 @@ VLLM = ("-m", "vllm.entrypoints.cli.main")  # what the script ``vllm`` runs
 
 @contextmanager
 def served(
-    checkpoint: Path, recipe: str, python: str, log: Path, console: Console
+    checkpoint: Path, name: str, recipe: str, python: str, log: Path, console: Console
 ) -> Iterator[str]:
     """Serve ``checkpoint`` as ``recipe`` samples while the block runs.
 
     Args:
         checkpoint: an HF folder.
+        name: what the server answers to, and to nothing else.
         recipe: whose sampling and lengths.
         python: the interpreter of the server.
         log: where its output goes.
@@ -51,7 +52,8 @@ def served(
 
     _never_by_proxy(HOST)
     port = _free_port()
-    line = f"{prepare_serving(checkpoint, recipe).command(checkpoint)} --host {HOST} --port {port}"
+    line = prepare_serving(checkpoint, recipe).command(checkpoint)
+    line += f" --served-model-name {shlex.quote(name)} --host {HOST} --port {port}"
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
     command = [python, *VLLM, *shlex.split(line)[1:]]
     process = start(command, log)

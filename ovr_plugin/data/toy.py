@@ -4,10 +4,11 @@ A picture of 28 x 28 pixels, one token of Qwen2.5-VL, shows one to three boxes, 
 side, in one colour. One asks for the colour, the number, the place, a comparison, or a sum. A text
 row says the one word that its question needs ("Scene red."); in an image row the picture is in the
 place of those words. The cold-start rows answer the questions in words, with a short chain of
-reasoning that shows one of the paper's behaviours for each skill (OVR 2) and ends in ``\boxed{}``.
+reasoning that ends in ``\boxed{}`` and, but for counting, shows a behaviour that the analysis finds
+(OVR 2): colours are verified, places looked at again, comparisons and sums begin with a subgoal.
 A number of boxes always lies in the same quarters, as on a die: what differs is where in them.
 
-Three things let a model of two million parameters learn to see from a few thousand binary rewards.
+Three things let a model of 1.7 million parameters learn to see from a few thousand binary rewards.
 Every question names all words that could answer it, so that the cold start teaches the place to
 look at, which the picture takes, and not the words to look for. Chains are the same for all
 questions of a skill, so that what is sampled is the guess about the scene. And a third of the cold
@@ -50,7 +51,7 @@ SHADE = 10  # most that a channel of a box differs from its colour
 HELD_OUT = 5  # one drawing in so many
 SMUDGED = 0.35  # share of the cold start
 SMUDGES = "bcdfghjklmnpqrstvwxz"
-BACKTRACKING = "Wait, let me look again."
+LOOK_AGAIN = "Wait, let me look again."
 VERIFICATION = "Let me check."
 # What Qwen2.5-VL's chat template adds to every prompt.
 TEMPLATE_TEXTS = ["system\nYou are a helpful assistant.", "user\n", "assistant\n"]
@@ -104,7 +105,7 @@ def _count(rng: np.random.Generator) -> Puzzle:
 def _position(rng: np.random.Generator) -> Puzzle:
     scene = _bar(rng)
     place = str(scene.place)
-    said = f"Not in the middle. {BACKTRACKING} It is {place}."
+    said = f"Not in the middle. {LOOK_AGAIN} It is {place}."
     return Puzzle(scene, "position", "place", place, place, said)
 
 
@@ -176,7 +177,7 @@ def _row(index: int, seed: int, modality: str, held_out: bool) -> Sample:
 
 
 def toy_cold_start_rows(n: int, seed: int = 0) -> list[ColdStartSample]:
-    """``n`` text-only pairs whose responses reason, go back, check, and end in a box."""
+    """``n`` text-only pairs whose responses reason, look again, check, and end in a box."""
     return [_cold_start_row(index, seed) for index in range(n)]
 
 

@@ -19,7 +19,8 @@ from ovr_plugin.cli import app, quickstart, quickstart_results, quickstart_stage
 from ovr_plugin.cli.ablations import VARIANTS, spread, table_of
 from ovr_plugin.cli.quickstart import SMOKE
 from ovr_plugin.cli.quickstart_data import write_data
-from ovr_plugin.data.files import read_parquet
+from ovr_plugin.cli.trainer_process import TrainerFailed
+from ovr_plugin.data.files import read_parquet, write_json
 from ovr_plugin.data.sample import Sample
 from ovr_plugin.run_folder import RunFolder
 
@@ -59,36 +60,44 @@ def test_unknown_variants_are_told_with_what_there_is(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+SCORES = {"base": 0, "cold_start_48": 25.5, "ppo_4": 80}
+
+
 @pytest.fixture
 def stages(monkeypatch):
-    """Stages that do nothing; what was evaluated, by its name."""
-    evaluated = []
+    """Stages that leave a tracker and results; what was done, where."""
+    done = []
 
     def evaluate(run, checkpoint, name, console):
-        evaluated.append((run.root.name, name, checkpoint.relative_to(run.root).parts[0]))
-        return run.root / "eval" / name
+        done.append((run.root.name, name, checkpoint.relative_to(run.root).parts[0]))
+        kinds = ("toy_text", "toy_image")
+        metrics = {f"accuracy, {kind}": {"value": SCORES[name]} for kind in kinds}
+        out = run.root / "eval" / name
+        write_json(out / "results.json", [{"n_missing": 0, "metrics": metrics}])
+        return out
 
     def make_folders(run, *_):
-        for name in ("data", "model", "cold_start"):
+        for name in ("data", "model"):
             (run.root / name).mkdir(exist_ok=True)
 
+    def train(stage, step):
+        def trained(run, *_):
+            run.checkpoints(stage).mkdir(exist_ok=True)
+            (run.checkpoints(stage) / TRACKER).write_text(str(step))
+
+        return trained
+
     monkeypatch.setattr(quickstart, "prepare_data", make_folders)
-    for module, name in (
-        (quickstart, "make_model"),
-        (quickstart, "cold_start"),
-        (quickstart_stages, "ppo"),
-    ):
-        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(quickstart, "make_model", lambda *_: None)
+    monkeypatch.setattr(quickstart, "cold_start", train("cold_start", 48))
+    monkeypatch.setattr(quickstart_stages, "ppo", train("ppo", 4))
     for module in (quickstart, quickstart_results):
         monkeypatch.setattr(module, "evaluate", evaluate)
-    scores = {"base": 0, "cold_start_0": 25, "ppo_0": 80}
-    found = {name: {"text": score, "image": score} for name, score in scores.items()}
-    monkeypatch.setattr(quickstart_results, "scores_of", lambda out: found[out.name])
-    return evaluated
+    return done
 
 
-def run_ablations(tmp_path, *arguments):
-    command = ["ablations", *arguments, "--out", str(tmp_path), "--seeds", "1"]
+def run_ablations(tmp_path, *arguments, seeds=1):
+    command = ["ablations", *arguments, "--out", str(tmp_path), "--seeds", str(seeds)]
     return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
 
 
@@ -96,16 +105,58 @@ def test_before_is_what_a_variant_starts_from(tmp_path, stages):
     result = run_ablations(tmp_path, "baseline", "no_cold_start")
     assert result.exit_code == 0
     assert stages == [
-        ("shared", "cold_start_0", "cold_start"),
-        ("baseline", "ppo_0", "ppo"),
-        ("shared", "cold_start_0", "cold_start"),  # in its folder there already
+        ("shared", "cold_start_48", "cold_start"),
+        ("baseline", "ppo_4", "ppo"),
         ("shared", "base", "model"),
-        ("no_cold_start", "ppo_0", "ppo"),
+        ("no_cold_start", "ppo_4", "ppo"),
     ]
     last = {line.split()[1]: line for line in result.output.splitlines() if "│" in line}
-    cells = {name: re.findall(r"\d+", line) for name, line in last.items()}
-    assert cells["baseline"] == ["1", "0", "25", "80", "25", "80"]
-    assert cells["no_cold_start"] == ["1", "0", "0", "80", "0", "80"]
+    cells = {name: re.findall(r"[\d.]+", line) for name, line in last.items()}
+    assert cells["baseline"] == ["1", "4", "25.5", "80", "25.5", "80"]
+    assert cells["no_cold_start"] == ["1", "4", "0", "80", "0", "80"]
+
+
+def test_without_a_cold_start_none_is_made(tmp_path, stages):
+    assert run_ablations(tmp_path, "no_cold_start").exit_code == 0
+    assert [name for _, name, _ in stages] == ["base", "ppo_4"]
+    assert not (tmp_path / "seed_0" / "shared" / "cold_start").exists()
+
+
+def test_the_file_has_the_runs_of_all_commands(tmp_path, stages):
+    assert run_ablations(tmp_path, "image_only", seeds=2).exit_code == 0
+    result = run_ablations(tmp_path, "baseline")
+    assert "image_only" not in result.output
+    assert (tmp_path / "table.md").read_text().splitlines() == [
+        "| variant | seeds | iterations | text before | text after | image before | image after |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| baseline | 1 | 4 | 25.5 | 80 | 25.5 | 80 |",
+        "| image_only | 2 | 4 | 25.5 | 80 | 25.5 | 80 |",
+    ]
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on(tmp_path, stages, monkeypatch):
+    train = quickstart_stages.ppo
+
+    def fail(run, *_):
+        raise TrainerFailed(f"no room for [{run.root.name}]")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            quickstart_stages,
+            "ppo",
+            lambda run, *_: (fail if run.root.name == "text_only" else train)(run),
+        )
+        result = run_ablations(tmp_path, "text_only", "baseline", seeds=2)
+    assert result.exit_code == 1
+    assert "Failed: no room for [text_only]" in result.output
+    assert result.output.splitlines()[-1].startswith(
+        "Failed: text_only, seed 0; text_only, seed 1."
+    )
+    table = (tmp_path / "table.md").read_text()
+    assert "| baseline | 2 |" in table
+    assert "text_only" not in table
+    assert run_ablations(tmp_path, "text_only", "baseline", seeds=2).exit_code == 0
+    assert "| text_only | 2 |" in (tmp_path / "table.md").read_text()
 
 
 def test_small_and_large_runs_are_not_mixed(tmp_path, stages):
@@ -137,10 +188,10 @@ def test_two_commands_wait_for_each_other(folder, tmp_path, stages):
         second.start()
         second.join(1)
         assert not ended
-        assert ("baseline", "ppo_0", "ppo") not in stages
+        assert ("baseline", "ppo_4", "ppo") not in stages
     second.join(30)
     assert f"waiting for another start, which holds {held}" in ended[0].output.replace("\n", "")
-    assert stages[-1] == ("baseline", "ppo_0", "ppo")
+    assert stages[-1] == ("baseline", "ppo_4", "ppo")
 
 
 @pytest.fixture
@@ -183,7 +234,7 @@ def test_nothing_is_fetched(tmp_path, stages, monkeypatch):
 
 def test_median_and_range_over_the_seeds():
     assert spread([71.0]) == "71"
-    assert spread([60.0, 82.0, 71.0]) == "71 (60 to 82)"
+    assert spread([60.0, 82.5, 71.0]) == "71 (60 to 82.5)"
     runs = [
         {
             "iterations": after,

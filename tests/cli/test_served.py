@@ -49,7 +49,7 @@ def serve(tmp_path, checkpoint, monkeypatch):
         program.write_text(SERVER.format(python=sys.executable, first=first))
         program.chmod(0o700)
         console = Console(quiet=True)
-        return served(checkpoint, "ppo_tiny", str(program), tmp_path / "log", console)
+        return served(checkpoint, "its name", "ppo_tiny", str(program), tmp_path / "log", console)
 
     return start
 

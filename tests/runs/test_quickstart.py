@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ovr_plugin.cli import app, quickstart, quickstart_stages
-from ovr_plugin.cli.quickstart import FULL, SMOKE
-from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint, texts_of, write_data
+from ovr_plugin.cli.quickstart import FULL, MAX_SEED, SMOKE, settings
+from ovr_plugin.cli.quickstart_data import texts_of, write_data
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import read_json, read_parquet, write_json
 from ovr_plugin.data.images import ImageRef
@@ -63,7 +63,7 @@ def test_help_says_what_it_does_and_how_to_change_it():
 
 
 def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
-    out = tmp_path / "run [1]"  # Rich would take the brackets for its own markup
+    out = tmp_path / "it's a run, 1=x"
     first = start("--smoke", "--out", out)
     assert first.exit_code == 1
     assert "Stopped: no trainer here: [rank0]: see [/usr/lib/x.py]" in plain(first.output)
@@ -71,9 +71,10 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
     [command] = commands
     assert "+ovr=sft_tiny" in command
     overrides = OverridesParser.create().parse_overrides(command[command.index("+ovr=sft_tiny") :])
-    settings = {each.key_or_group: each.value() for each in overrides}
-    assert Path(settings["model.path"], "model.safetensors").is_file()
-    assert Path(settings["data.train_files"]).is_file()
+    given = {each.key_or_group: each.value() for each in overrides}
+    assert Path(given["model.path"], "model.safetensors").is_file()
+    assert Path(given["data.train_files"]).is_file()
+    assert Path(given["hydra.run.dir"]).is_relative_to(out)  # and nothing where one stands
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
     again = start("--smoke", "--out", out, "--ppo-steps", 9)
@@ -90,28 +91,27 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
         (["--smoke", "--seed", 1], {}, "seed 0 -> 1"),
         ([], {}, f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
         (["--smoke", "--corpora", ROWS], {}, f"corpora None -> {ROWS.resolve()}"),
-        (["--smoke"], {"recipes": 1}, f"recipes 1 -> {recipes_fingerprint()}"),
+        (["--smoke"], {"recipes": 1}, "recipes 1 -> "),
+        (["--smoke"], {"rows": 1}, "rows 1 -> "),
         (["--smoke"], {"variant": {"modality": "image"}}, "variant {'modality': 'image'} -> None"),
     ],
 )
 def test_runs_of_other_settings_are_not_mixed(arguments, held, difference, tmp_path, commands):
-    settings = {
-        **vars(SMOKE),
-        "lengths": [list(stage) for stage in SMOKE.lengths],
-        "seed": 0,
-        "corpora": None,
-        "rows": fingerprint(0),
-        "recipes": recipes_fingerprint(),
-        **held,
-    }
-    write_json(tmp_path / "run.json", settings)
+    found = settings(SMOKE, 0, None) | held
+    write_json(tmp_path / "run.json", found)
     result = start("--out", tmp_path, *arguments)
     assert result.exit_code == 1
     assert difference in plain(result.output)
     assert "choose another --out, or --fresh to delete it" in plain(result.output)
-    assert read_json(tmp_path / "run.json") == settings
+    assert read_json(tmp_path / "run.json") == found
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     assert commands == []
+
+
+def test_what_is_set_beside_the_recipes_is_a_setting_too(tmp_path, commands, monkeypatch):
+    write_json(tmp_path / "run.json", settings(SMOKE, 0, None))
+    monkeypatch.setattr(quickstart_stages, "IMAGE_FRACTION", 0.5)
+    assert "other settings (recipes " in plain(start("--smoke", "--out", tmp_path).output)
 
 
 def test_fresh_deletes_an_earlier_run(tmp_path, commands, monkeypatch):
@@ -125,13 +125,38 @@ def test_fresh_deletes_an_earlier_run(tmp_path, commands, monkeypatch):
     assert read_json(out / "run.json")["seed"] == 0
 
 
-@pytest.mark.parametrize("name", ["thesis.tex", ".bashrc"])
-def test_fresh_deletes_nothing_that_is_no_run(name, tmp_path, commands):
-    (tmp_path / name).write_text("years of work")
-    result = start("--smoke", "--out", tmp_path, "--fresh")
+@pytest.mark.parametrize("arguments", [(), ("--fresh",)])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("thesis.tex", "years of work"),
+        (".bashrc", "years of work"),
+        ("run.json", '["of another program"]'),
+        ("run.json", '{"seed": 1}'),
+        ("run.json", "not JSON"),
+        ("model/my_net.py", "years of work"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_left_as_it_is(name, text, arguments, tmp_path, commands):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    (tmp_path / "data").mkdir()
+    result = start("--smoke", "--out", tmp_path, *arguments)
     assert result.exit_code == 1
-    assert "was not deleted: it is no run of the quickstart" in plain(result.output)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert "is no run of the quickstart (it has no run.json of one)" in plain(result.output)
+    assert file.read_text() == text
+    assert {path.name for path in tmp_path.iterdir()} == {name.partition("/")[0], "data"}
+    assert commands == []
+
+
+@pytest.mark.parametrize("name", ["run [1]", "what?", "*"])
+def test_a_path_that_readers_take_for_a_pattern_is_refused(name, tmp_path, commands):
+    result = start("--smoke", "--out", tmp_path / name)
+    assert result.exit_code == 1
+    assert "in its path, which vLLM and datasets read as a pattern" in plain(result.output)
+    assert str(tmp_path / name) in result.output  # Rich would take brackets for its own markup
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
@@ -139,7 +164,7 @@ def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
 ):
     """Without its settings, what is left would be taken for a part of the next run."""
     out = tmp_path / "run"
-    write_json(out / "run.json", {"seed": 5})
+    write_json(out / "run.json", settings(SMOKE, 5, None))
     (out / "ppo").mkdir()
     listed = Path.iterdir
 
@@ -160,21 +185,29 @@ def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
 
 
 @pytest.mark.parametrize(
-    ("there", "missing"), [((), "orz/ and puzzlevqa/"), (("orz",), "puzzlevqa/")]
+    ("there", "told"),
+    [
+        ((), "no orz/ and puzzlevqa/ there"),
+        (("orz",), "no puzzlevqa/ there"),
+        (("orz", "puzzlevqa"), "orz"),  # empty
+    ],
 )
-def test_missing_corpora_are_told_before_anything_is_deleted(there, missing, tmp_path, commands):
+def test_corpora_without_rows_are_told_before_anything_is_deleted(there, told, tmp_path, commands):
     out, raw = tmp_path / "run", tmp_path / "raw"
-    write_json(out / "run.json", {"seed": 0})
+    write_json(out / "run.json", settings(SMOKE, 0, None))
     for name in there:
         (raw / name).mkdir(parents=True)
     result = start("--smoke", "--out", out, "--fresh", "--corpora", raw)
     assert result.exit_code == 1
-    assert f"--corpora {raw}: no {missing} there; leave it out" in plain(result.output)
+    assert f"Stopped: --corpora {raw}: " in plain(result.output)
+    assert told in plain(result.output)
+    assert "leave it out to generate all rows" in plain(result.output)
     assert (out / "run.json").is_file()
 
 
-def test_a_seed_that_is_none_is_told_before_anything_is_made(tmp_path, commands):
-    assert start("--smoke", "--out", tmp_path / "run", "--seed", "-1").exit_code == 2
+@pytest.mark.parametrize("seed", [-1, MAX_SEED + 1])
+def test_a_seed_that_is_none_is_told_before_anything_is_made(seed, tmp_path, commands):
+    assert start("--smoke", "--out", tmp_path / "run", "--seed", seed).exit_code == 2
     assert not (tmp_path / "run").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
 
@@ -10,11 +11,12 @@ import torch
 import typer
 from rich.console import Console
 
+from ovr_plugin.analysis.report.runs import read_run
 from ovr_plugin.checkpoint.resume import TRACKER
 from ovr_plugin.cli import quickstart, quickstart_results, quickstart_stages
 from ovr_plugin.cli.quickstart import SMOKE
 from ovr_plugin.cli.quickstart_data import write_data
-from ovr_plugin.cli.quickstart_results import evaluate
+from ovr_plugin.cli.quickstart_results import count_behaviours, evaluate
 from ovr_plugin.cli.quickstart_stages import average_last, make_model
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import write_json, write_jsonl
@@ -36,18 +38,20 @@ def ask(monkeypatch):
     """Stands for ``ovr eval``: writes the results it is given and ends as told."""
     results: list = []
     codes: list = []
+    models: list = []
 
     @contextmanager
     def no_server(*_):
         yield "http://nowhere"
 
-    def asked(names, out, **_):
+    def asked(names, out, model, **_):
+        models.append(model)
         write_json(out / "results.json", results[0])
         raise typer.Exit(codes.pop(0))
 
     monkeypatch.setattr(quickstart_results, "served", no_server)
     monkeypatch.setattr(sys.modules["ovr_plugin.cli.evaluate"], "evaluate", asked)
-    return results, codes
+    return results, codes, models
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def ask(monkeypatch):
     ],
 )
 def test_an_evaluation_that_was_cut_off_is_gone_on_with(written, code, error, run, console, ask):
-    results, codes = ask
+    results, codes, _ = ask
     results[:], codes[:] = [written], [code]
     with pytest.raises(error):
         evaluate(run, run.model, "ppo_4", console)
@@ -69,6 +73,52 @@ def test_an_evaluation_that_was_cut_off_is_gone_on_with(written, code, error, ru
     assert not codes  # it was asked
     evaluate(run, run.model, "ppo_4", console)  # nobody is left to be asked
     assert "there already" in console.export_text()
+
+
+def test_answers_are_of_the_weights_wherever_the_folder_lies(run, console, ask, tmp_path):
+    """Another name would be another model's to ``ovr eval``, which then refuses to go on."""
+    results, codes, models = ask
+    for folder, weights in (("here", b"1"), ("there", b"1"), ("there", b"2")):
+        moved = RunFolder(tmp_path / folder)
+        moved.model.mkdir(parents=True, exist_ok=True)
+        (moved.model / "model.safetensors").write_bytes(weights)
+        results[:], codes[:] = [[{"n_missing": 1}]], [0]
+        evaluate(moved, moved.model, "ppo_4", console)
+    assert models[0] == models[1] != models[2]
+    assert all(model.startswith("ppo_4-") for model in models)
+
+
+def test_behaviours_are_counted_for_the_report(run, console, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    said = {"cold_start_8": "Let me check.", "ppo_4": "Let me look again.", "average_4": "Red."}
+    evaluations = {name: run.root / "eval" / name for name in said}
+    for name, response in said.items():
+        rows = [{"item": n, "prompt": "Which?", "response": response} for n in (1, 2)]
+        write_jsonl(evaluations[name] / "val" / "graded.jsonl", rows)
+    run.logs.mkdir()
+    count_behaviours(run, evaluations, console)
+    printed = console.export_text()
+    assert f"$ ovr behaviours {evaluations['cold_start_8']}/val/graded.jsonl" in printed
+    shares = {
+        line.split("│")[1].strip(): re.findall(r"\d+%", line)
+        for line in printed.splitlines()
+        if "%" in line
+    }
+    assert shares == {
+        "verification": ["100%", "0%", "0%"],
+        "visual reflection": ["0%", "100%", "0%"],
+    }
+    drawn = read_run(run.root, "run").behaviours["checkpoints"]
+    assert {each["name"] for each in drawn} == said.keys()
+    assert "backward chaining" in (run.logs / "behaviours.log").read_text()
+
+
+def test_without_an_answer_behaviours_are_none(run, console, capsys):
+    run.logs.mkdir()
+    (run.root / "eval" / "ppo_4" / "val").mkdir(parents=True)
+    (run.root / "eval" / "ppo_4" / "val" / "graded.jsonl").touch()
+    count_behaviours(run, {"ppo_4": run.root / "eval" / "ppo_4"}, console)
+    assert "no responses in" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -92,8 +142,10 @@ def checkpoints(run, tracked, *names):
 
 
 def test_a_checkpoint_that_the_tracker_has_not_come_to_is_not_averaged(run, console, averaged):
-    steps = (4, 8, 12, 16, 20)  # the last one was being written
+    steps = (4, 8, 12, 14, 16, 20)  # the last one was being written
     checkpoints(run, 16, *(f"global_step_{step}" for step in steps), "global_step_8_old")
+    # So was this one, and the run went on with another interval.
+    (run.checkpoints("ppo") / "global_step_14" / "critic" / "optim_world_size_1_rank_0.pt").unlink()
     assert average_last(run, console) == run.root / "average_16"
     assert [[path.name for path in folders] for folders in averaged] == [
         ["global_step_8", "global_step_12", "global_step_16"]
