@@ -367,6 +367,17 @@ def test_a_resumed_run_equals_the_uninterrupted_one(resumed, metrics, run):
         for name in names:
             expected = pytest.approx(ours[step][name], rel=1e-3, abs=1e-5)
             assert theirs[step][name] == expected, (step, name)
+    start, *ends = (
+        load_file(folder / "model.safetensors")
+        for folder in (run.export("cold_start"), weights_after(run), weights_after(resumed))
+    )
+    apart = sum((ends[0][name] - ends[1][name]).square().sum() for name in start).sqrt()
+    moved = sum((ends[0][name] - start[name]).square().sum() for name in start).sqrt()
+    assert apart < 0.02 * moved
+
+
+def weights_after(folder: RunFolder) -> Path:
+    return folder.checkpoints("ppo") / f"global_step_{N_STEPS}" / "actor" / "huggingface"
 
 
 def test_a_resumed_run_trains_on(resumed, metrics):
