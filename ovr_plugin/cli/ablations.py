@@ -2,13 +2,12 @@
 
 Each seed's data, model and cold start are made once and shared; each variant then trains by the
 command that is printed and is evaluated as the quickstart is. What is there already is kept, so
-that hours of runs can be interrupted, and a variant or a seed added. ``table.md`` has all that the
-folder holds, this command's and others'. A run that fails is told, and the others go on.
+that hours of runs can be interrupted, and a variant or a seed added. A run that fails is told, and
+the others go on. ``table.md`` has all runs of the folder that have these settings.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,31 +15,34 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from ovr_plugin.analysis.checkpoints import last_number
 from ovr_plugin.cli import quickstart_results as results
 from ovr_plugin.cli import quickstart_stages as stages
+from ovr_plugin.cli.ablation_results import (
+    BASE,
+    SHARED,
+    markdown_of,
+    scores_in,
+    seeds_in,
+    table_of,
+)
 from ovr_plugin.cli.quickstart import (
     FULL,
     SMOKE,
     STOPPING,
-    keep_settings,
     prepare_environment,
     stopped,
     up_to_cold_start,
     up_to_model,
 )
+from ovr_plugin.cli.quickstart_settings import keep_settings
 from ovr_plugin.cli.quickstart_stages import Size, Variant
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import replacing
 from ovr_plugin.run_folder import RunFolder
 
 HEAD = "critic.fsdp.value_head_init"
-SHARED, BASE = "shared", "base"  # the folder of what a seed's runs share; a random model's results
-COLUMNS = ("iterations", "text before", "text after", "image before", "image after")
-HEADINGS = ["variant", "seeds", *COLUMNS]
 
 VARIANTS = {
     "baseline": Variant(),
@@ -89,7 +91,7 @@ def ablations(
                 except TrainerFailed as error:
                     failed.append(f"{name}, seed {seed}")
                     console.print(Text.assemble(("Failed:", "bold red"), f" {error}"))
-                _show(out, names, seeds, console)
+                _show(out, names, seeds, size, console)
     except STOPPING as error:
         stopped(console, error)
     if failed:
@@ -111,75 +113,23 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> No
             else:
                 up_to_model(shared, size, seed, None, console)
                 results.evaluate(shared, shared.model, BASE, console)
-        for part in ("data", "model", "cold_start"):
-            if not (run.root / part).exists():
+        for part in ("data", "model", *["cold_start"] * variant.from_cold_start):
+            if not (run.root / part).is_symlink():
                 (run.root / part).symlink_to(Path("..") / SHARED / part)
         stages.ppo(run, size, seed, console, variant)
         results.evaluate(run, run.export("ppo"), f"ppo_{run.latest_step('ppo')}", console)
 
 
-def _show(out: Path, names: Sequence[str], seeds: int, console: Console) -> None:
+def _show(out: Path, names: Sequence[str], seeds: int, size: Size, console: Console) -> None:
     """Print what was asked for, and write all that the folder holds."""
-    console.print(table_of(scores_in(out, names, [f"seed_{seed}" for seed in range(seeds)])))
-    folders = sorted((path.name for path in out.glob("seed_*")), key=last_number)
+    asked = {name: VARIANTS[name] for name in names}
+    console.print(table_of(scores_in(out, asked, range(seeds), size)))
     path = out / "table.md"
     with replacing(path) as file:
-        file.write_text(markdown_of(scores_in(out, list(VARIANTS), folders)), encoding="utf-8")
+        table = markdown_of(scores_in(out, VARIANTS, seeds_in(out), size))
+        file.write_text(table, encoding="utf-8")
     console.print(f"  all runs of this folder: {path}", highlight=False)
-
-
-def scores_in(
-    out: Path, names: Sequence[str], folders: Sequence[str]
-) -> dict[str, list[dict[str, float]]]:
-    """Return variant -> for each seed evaluated: iterations, and percentages before and after PPO.
-
-    Before it: of what the variant starts from. The iterations are those that the runs have: a
-    folder may hold longer runs than were asked for.
-    """
-    found: dict[str, list[dict[str, float]]] = {}
-    for name in names:
-        for folder in folders:
-            shared, run = RunFolder(out / folder / SHARED), RunFolder(out / folder / name)
-            last = run.latest_step("ppo")
-            cold_start = f"cold_start_{shared.latest_step('cold_start')}"
-            start = shared.root / "eval" / (cold_start if VARIANTS[name].from_cold_start else BASE)
-            end = run.root / "eval" / f"ppo_{last}"
-            if results.has_every_answer(start) and results.has_every_answer(end):
-                scores = {"iterations": float(last)}
-                for when, evaluation in (("before", start), ("after", end)):
-                    for modality, score in results.scores_of(evaluation).items():
-                        scores[f"{modality} {when}"] = score
-                found.setdefault(name, []).append(scores)
-    return found
 
 
 def _waiting(run: RunFolder, console: Console) -> Callable[[], None]:
     return lambda: console.print(f"  waiting for another start, which holds {run.root}")
-
-
-def table_of(found: dict[str, list[dict[str, float]]]) -> Table:
-    """Return median and range over the seeds, in percent, before and after PPO."""
-    table = Table(*HEADINGS)
-    for cells in _rows(found):
-        table.add_row(*cells)
-    return table
-
-
-def markdown_of(found: dict[str, list[dict[str, float]]]) -> str:
-    """The same table as a file has it."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *_rows(found)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def _rows(found: dict[str, list[dict[str, float]]]) -> list[list[str]]:
-    return [
-        [name, str(len(runs)), *(spread([run[column] for run in runs]) for column in COLUMNS)]
-        for name, runs in found.items()
-    ]
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median, with the range where there is one."""
-    middle = f"{statistics.median(values):.4g}"
-    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
-    return f"{middle} ({low} to {high})" if low != high else middle

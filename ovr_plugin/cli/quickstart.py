@@ -7,27 +7,24 @@ folder. What is there already is kept, so that a second start goes on where the 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from ovr_plugin.cli.quickstart_results import count_behaviours, evaluate, report
+from ovr_plugin.cli.quickstart_settings import delete, keep_settings
 from ovr_plugin.cli.quickstart_stages import (
     Size,
-    Variant,
     average_last,
     cold_start,
-    cold_start_settings,
     make_model,
     ppo,
-    ppo_settings,
     prepare_data,
     python,
 )
@@ -35,8 +32,6 @@ from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.platform.vllm_cpu import cpu_build_is_installed
 from ovr_plugin.run_folder import RunFolder
 
-SETTINGS = "run.json"
-TELLING = {"n_cold_start", "seed"}  # of its keys: settings of ours, and not of another program
 MAX_SEED = 2**32 - 1  # NumPy's
 STOPPING = (TrainerFailed, ValueError, OSError, KeyboardInterrupt)
 FULL = Size(4096, 3, 4096, 64, 400, 60, 64, 2, ((1, 32), (21, 40), (41, 48)))
@@ -79,7 +74,7 @@ def quickstart(
         prepare_environment(console)
         with run.in_use():
             if fresh:
-                _delete(run)
+                delete(run)
             keep_settings(run, size, seed, corpora)
             if run.latest_step("ppo") < size.n_steps:
                 python()  # warms up while data and model are made
@@ -141,9 +136,10 @@ def prepare_environment(console: Console) -> None:
 
 
 def _check_corpora(corpora: Path | None) -> None:
-    """Read a row of each, before anything is made or deleted."""
+    """Find a row to use in each, before anything is made or deleted."""
     from ovr_plugin.cli.quickstart_data import CORPORA
     from ovr_plugin.data.readers import get_reader
+    from ovr_plugin.data.sample import Sample
 
     if corpora is None:
         return
@@ -153,93 +149,9 @@ def _check_corpora(corpora: Path | None) -> None:
         raise FileNotFoundError(f"--corpora {corpora}: no {folders} there; {way_out}")
     for name in CORPORA:
         try:
-            first = next(get_reader(name)(corpora / name), None)
+            rows = get_reader(name)(corpora / name)
+            is_good = any(isinstance(row, Sample) for row in rows)  # looks no further
         except (OSError, ValueError) as error:
             raise ValueError(f"--corpora {corpora}: {error}; {way_out}") from error
-        if first is None:
-            raise ValueError(f"--corpora {corpora}: {name}/ has no row; {way_out}")
-
-
-def _settings_of(run: RunFolder) -> dict[str, Any] | None:
-    """Return the settings of a run of ours, None where nothing is there.
-
-    Raises:
-        ValueError: the folder holds something else, which is nobody's to delete or to write into.
-    """
-    from ovr_plugin.data.files import read_json
-
-    path = run.root / SETTINGS
-    try:
-        found = read_json(path) if path.is_file() else None
-    except ValueError:
-        found = None
-    if isinstance(found, dict) and found.keys() >= TELLING:
-        return found
-    if any(run.root.iterdir()):
-        raise ValueError(
-            f"{run.root} is no run of the quickstart (it has no {SETTINGS} of one), and was left "
-            "as it is; choose another --out"
-        )
-    return None
-
-
-def _delete(run: RunFolder) -> None:
-    """Delete an earlier run, and nothing that is none, whatever ``--out`` names."""
-    _settings_of(run)
-    # Not the folder itself, which is held; last the settings: without them the rest is no run.
-    for path in sorted(run.root.iterdir(), key=lambda path: path.name == SETTINGS):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def keep_settings(
-    run: RunFolder,
-    size: Size,
-    seed: int,
-    corpora: Path | None,
-    variant: Variant | None = None,
-    way_out: str = "choose another --out, or --fresh to delete it",
-) -> None:
-    """Refuse to mix a run with one of other settings; more PPO iterations are fine.
-
-    Raises:
-        ValueError: it is another run's folder, or no run's; what differs, and the way out.
-    """
-    from ovr_plugin.data.files import write_json
-
-    wanted = settings(size, seed, corpora, variant)
-    found = _settings_of(run) or wanted
-    differing = [
-        f"{key} {found.get(key)} -> {value}"
-        for key, value in wanted.items()
-        if key != "n_steps" and found.get(key) != value
-    ]
-    if differing:
-        raise ValueError(
-            f"{run.root} holds a run with other settings ({', '.join(differing)}); {way_out}"
-        )
-    write_json(run.root / SETTINGS, wanted)
-
-
-def settings(
-    size: Size, seed: int, corpora: Path | None, variant: Variant | None = None
-) -> dict[str, Any]:
-    """Return what a run keeps of what it was made with, as JSON has it.
-
-    Rows and recipes stand there as numbers that change with them, as with another release.
-    """
-    from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint
-
-    beside = [*cold_start_settings(size), *ppo_settings(size, seed, variant or Variant())]
-    found = {
-        **asdict(size),
-        "seed": seed,
-        "corpora": corpora and str(corpora.resolve()),
-        "rows": fingerprint(seed),
-        "recipes": recipes_fingerprint(beside),
-        "variant": variant and asdict(variant),
-    }
-    as_json: dict[str, Any] = json.loads(json.dumps(found))
-    return as_json
+        if not is_good:
+            raise ValueError(f"--corpora {corpora}: {name}/ has no row to use; {way_out}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import zlib
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from ovr_plugin.cli.evaluate import INTERRUPTED
 from ovr_plugin.cli.quickstart_stages import RECIPE, print_command, python, title
 from ovr_plugin.cli.served import served
 from ovr_plugin.cli.trainer_process import TrainerFailed
@@ -26,7 +28,6 @@ METRICS = {
 
 def evaluate(run: RunFolder, checkpoint: Path, name: str, console: Console) -> Path:
     """Serve a checkpoint and ask it the held-out rows, greedily; returns the folder of results."""
-    from ovr_plugin.cli.evaluate import INTERRUPTED
     from ovr_plugin.cli.evaluate import evaluate as ask
 
     title(console, f"Evaluation of {name}: served by vLLM, asked what no training row shows")
@@ -69,28 +70,52 @@ def has_every_answer(evaluation: Path) -> bool:
 
 
 def count_behaviours(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:
-    """Count what the held-out answers speak of, by keywords (OVR 5.2); the report draws it."""
+    """Count what the held-out answers speak of, by keywords (OVR 5.2); the report draws it.
+
+    A study of the user's own, such as a judge's, has the same place and is left there.
+    """
     from ovr_plugin.analysis.behaviours.study import SUMMARY
     from ovr_plugin.cli.behaviours import behaviours as count
     from ovr_plugin.data.files import read_json
 
     title(console, "Behaviours in the answers: share that shows each, by keywords (OVR 5.2)")
+    summary = run.root / "behaviours" / SUMMARY
+    if summary.exists() and not _counts_keywords_of(summary, run):
+        console.print(f"  there already, a study of another kind: {summary}", highlight=False)
+        return
     files = [file for out in evaluations.values() for file in sorted(out.glob("*/graded.jsonl"))]
     print_command(console, ["ovr", "behaviours", *files])
     try:
         with (run.logs / "behaviours.log").open("w") as log, redirect_stdout(log):
             count(files)
-    except typer.Exit:  # it has said why
+    except typer.Exit as end:  # it has said why
+        if end.exit_code == INTERRUPTED:
+            raise KeyboardInterrupt from end
         return
-    table = Table("behaviour", *evaluations)
-    checkpoints = read_json(run.root / "behaviours" / SUMMARY)["checkpoints"]
-    found = {each["name"]: each["keywords"]["behaviours"] for each in checkpoints}
-    shares = [found[name] for name in evaluations]
-    for behaviour in shares[0]:
-        rates = [share[behaviour]["emergence_rate"]["value"] for share in shares]
+    found = {each["name"]: each["keywords"] for each in read_json(summary)["checkpoints"]}
+    console.print(_shares({name: found[name]["behaviours"] for name in evaluations}))
+
+
+def _counts_keywords_of(summary: Path, run: RunFolder) -> bool:
+    """Whether all it tells is what keywords find in the run's evaluations."""
+    from ovr_plugin.data.files import read_json
+
+    try:
+        kept = read_json(summary)
+        counted = {each["name"] for each in kept["checkpoints"]}
+        return not kept["judge"] and counted <= {path.name for path in run.root.glob("eval/*")}
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _shares(found: dict[str, dict[str, Any]]) -> Table:
+    """Of each checkpoint's answers that show a behaviour, for those that any shows."""
+    table = Table("behaviour", *found)
+    for behaviour in next(iter(found.values())):
+        rates = [shown[behaviour]["emergence_rate"]["value"] for shown in found.values()]
         if any(rates):
             table.add_row(behaviour.replace("_", " "), *(f"{rate:.0%}" for rate in rates))
-    console.print(table)
+    return table
 
 
 def report(run: RunFolder, evaluations: dict[str, Path], console: Console) -> None:

@@ -11,6 +11,7 @@ measure: what was reached by each seed, the target, met or missed.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from ovr_plugin.cli.quickstart_results import scores_of
+from ovr_plugin.cli.trainer_process import METRICS_VARIABLE, override
 from ovr_plugin.run_folder import RunFolder, read_metrics
 
 OVR = str(Path(sys.executable).with_name("ovr"))
@@ -39,17 +41,19 @@ def quickstart(run: RunFolder, seed: int, smoke: bool) -> dict[str, float]:
     ppo_begun = first_step = 0.0
     with subprocess.Popen([*command, *["--smoke"] * smoke]) as process:
         while process.poll() is None:
-            now = time.monotonic()
-            ppo_begun = ppo_begun or now * any(run.logs.glob("ppo_*.log"))
-            first_step = first_step or now * any(p.stat().st_size for p in run.starts("ppo"))
+            if not ppo_begun and any(run.logs.glob("ppo_*.log")):
+                ppo_begun = time.monotonic()
+            if not first_step and any(path.stat().st_size for path in run.logs.glob("ppo_*.jsonl")):
+                first_step = time.monotonic()
             time.sleep(POLL_S)
     if process.returncode:
         raise SystemExit(f"seed {seed}: the quickstart ended with status {process.returncode}")
-    values = accuracies(run)
+    values = {} if smoke else accuracies(run)
     if not was_there:
         values["whole quickstart, s"] = time.monotonic() - begun
         values["from PPO's command to its first step, s"] = first_step - ppo_begun
-    values["PPO's steps together, s"] = sum(step_times(run.starts("ppo")[-1]))
+        [metrics] = run.starts("ppo")
+        values["PPO's steps together, s"] = sum(step_times(metrics))
     return values
 
 
@@ -70,21 +74,18 @@ def large_step(run: RunFolder) -> float:
     command = [
         *(sys.executable, "-m", "verl.trainer.main_ppo", "+ovr=ppo_tiny", *LARGE),
         f"data.max_response_length={LENGTH}",
-        f"actor_rollout_ref.model.path={run.export('cold_start')}",
-        f"data.train_files={run.data / 'train.parquet'}",
-        f"data.val_files={run.data / 'val.parquet'}",
+        override("actor_rollout_ref.model.path", run.export("cold_start")),
+        override("data.train_files", run.data / "train.parquet"),
+        override("data.val_files", run.data / "val.parquet"),
+        override("hydra.run.dir", run.root / "large_step"),
+        override("trainer.default_local_dir", run.root / "large_step"),
         f"trainer.total_training_steps={STEPS}",
-        f"hydra.run.dir={run.root / 'large_step'}",
-        f"trainer.default_local_dir={run.root / 'large_step'}",
         *("trainer.val_before_train=false", "trainer.resume_mode=disable"),
     ]
     with log.open("wb") as output:
-        subprocess.run(
-            ["env", f"VERL_FILE_LOGGER_PATH={metrics}", *command],
-            stdout=output,
-            stderr=output,
-            check=True,
-        )
+        told = {METRICS_VARIABLE: str(metrics), "HF_HUB_OFFLINE": "1"}
+        environment = {**os.environ, **told}
+        subprocess.run(command, env=environment, stdout=output, stderr=output, check=True)
     return median(step_times(metrics)[WARM_UP_STEPS:])
 
 

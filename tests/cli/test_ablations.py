@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 
 from ovr_plugin.checkpoint.resume import TRACKER
 from ovr_plugin.cli import app, quickstart, quickstart_results, quickstart_stages
-from ovr_plugin.cli.ablations import VARIANTS, spread, table_of
+from ovr_plugin.cli.ablation_results import spread, table_of
+from ovr_plugin.cli.ablations import VARIANTS
 from ovr_plugin.cli.quickstart import SMOKE
 from ovr_plugin.cli.quickstart_data import write_data
 from ovr_plugin.cli.trainer_process import TrainerFailed
-from ovr_plugin.data.files import read_parquet, write_json
+from ovr_plugin.data.files import read_json, read_parquet, write_json
 from ovr_plugin.data.sample import Sample
 from ovr_plugin.run_folder import RunFolder
 
@@ -120,6 +121,24 @@ def test_without_a_cold_start_none_is_made(tmp_path, stages):
     assert run_ablations(tmp_path, "no_cold_start").exit_code == 0
     assert [name for _, name, _ in stages] == ["base", "ppo_4"]
     assert not (tmp_path / "seed_0" / "shared" / "cold_start").exists()
+    assert run_ablations(tmp_path, "no_cold_start").exit_code == 0  # nor is one missed
+
+
+def test_runs_of_other_settings_are_not_in_the_table(tmp_path, stages):
+    assert run_ablations(tmp_path, "baseline", seeds=3).exit_code == 0
+    of_another_release = tmp_path / "seed_1" / "baseline" / "run.json"
+    write_json(of_another_release, read_json(of_another_release) | {"recipes": 1})
+    shutil.copytree(tmp_path / "seed_0", tmp_path / "seed_0.bak", symlinks=True)
+    (tmp_path / "seed_2" / "baseline" / "run.json").write_text("")
+    run_ablations(tmp_path, "image_only")
+    assert "| baseline | 1 |" in (tmp_path / "table.md").read_text()
+
+
+def test_a_run_that_is_trained_on_stays_in_the_table(tmp_path, stages):
+    assert run_ablations(tmp_path, "baseline").exit_code == 0
+    (tmp_path / "seed_0" / "baseline" / "ppo" / TRACKER).write_text("6")
+    run_ablations(tmp_path, "image_only")
+    assert "| baseline | 1 | 4 |" in (tmp_path / "table.md").read_text()
 
 
 def test_the_file_has_the_runs_of_all_commands(tmp_path, stages):

@@ -11,9 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from typer.testing import CliRunner
 
-from ovr_plugin.cli import app, quickstart, quickstart_stages
-from ovr_plugin.cli.quickstart import FULL, MAX_SEED, SMOKE, settings
+from ovr_plugin.cli import app, quickstart, quickstart_settings, quickstart_stages
+from ovr_plugin.cli.quickstart import FULL, MAX_SEED, SMOKE
 from ovr_plugin.cli.quickstart_data import texts_of, write_data
+from ovr_plugin.cli.quickstart_settings import settings
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import read_json, read_parquet, write_json
 from ovr_plugin.data.images import ImageRef
@@ -144,7 +145,9 @@ def test_a_folder_that_is_no_run_is_left_as_it_is(name, text, arguments, tmp_pat
     (tmp_path / "data").mkdir()
     result = start("--smoke", "--out", tmp_path, *arguments)
     assert result.exit_code == 1
-    assert "is no run of the quickstart (it has no run.json of one)" in plain(result.output)
+    assert "is no run of the quickstart (it has no run.json that tells its settings)" in plain(
+        result.output
+    )
     assert file.read_text() == text
     assert {path.name for path in tmp_path.iterdir()} == {name.partition("/")[0], "data"}
     assert commands == []
@@ -176,7 +179,7 @@ def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "iterdir", settings_first)
-        patched.setattr(quickstart.shutil, "rmtree", interrupted)
+        patched.setattr(quickstart_settings.shutil, "rmtree", interrupted)
         assert start("--smoke", "--out", out, "--fresh").exit_code == 130
     assert "other settings" in plain(start("--smoke", "--out", out).output)
     monkeypatch.setattr(quickstart, "SMOKE", quickstart.replace(SMOKE, n_cold_start=32))
@@ -190,13 +193,16 @@ def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
         ((), "no orz/ and puzzlevqa/ there"),
         (("orz",), "no puzzlevqa/ there"),
         (("orz", "puzzlevqa"), "orz"),  # empty
+        (("orz/orz_math_1.json", "puzzlevqa"), "orz/ has no row to use"),
     ],
 )
 def test_corpora_without_rows_are_told_before_anything_is_deleted(there, told, tmp_path, commands):
     out, raw = tmp_path / "run", tmp_path / "raw"
     write_json(out / "run.json", settings(SMOKE, 0, None))
     for name in there:
-        (raw / name).mkdir(parents=True)
+        (raw / name.partition("/")[0]).mkdir(parents=True)
+        if "/" in name:
+            (raw / name).write_text("garbage")
     result = start("--smoke", "--out", out, "--fresh", "--corpora", raw)
     assert result.exit_code == 1
     assert f"Stopped: --corpora {raw}: " in plain(result.output)

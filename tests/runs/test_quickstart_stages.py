@@ -19,7 +19,7 @@ from ovr_plugin.cli.quickstart_data import write_data
 from ovr_plugin.cli.quickstart_results import count_behaviours, evaluate
 from ovr_plugin.cli.quickstart_stages import average_last, make_model
 from ovr_plugin.cli.trainer_process import TrainerFailed
-from ovr_plugin.data.files import write_json, write_jsonl
+from ovr_plugin.data.files import read_json, write_json, write_jsonl
 from ovr_plugin.run_folder import RunFolder
 
 
@@ -112,13 +112,40 @@ def test_behaviours_are_counted_for_the_report(run, console, monkeypatch):
     assert {each["name"] for each in drawn} == said.keys()
     assert "backward chaining" in (run.logs / "behaviours.log").read_text()
 
+    count_behaviours(run, evaluations, console)  # again, as a run that was extended does
+    assert "there already" not in console.export_text()
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        {"judge": {"models": ["x"]}, "checkpoints": [{"name": "ppo_4"}]},
+        {"judge": None, "checkpoints": [{"name": "PPO 300"}]},
+        ["of another program"],
+    ],
+)
+def test_a_study_of_another_kind_is_left(study, run, console):
+    write_jsonl(run.root / "eval" / "ppo_4" / "val" / "graded.jsonl", [])
+    summary = run.root / "behaviours" / "summary.json"
+    write_json(summary, study)
+    count_behaviours(run, {"ppo_4": run.root / "eval" / "ppo_4"}, console)
+    assert read_json(summary) == study
+    assert "there already, a study of another kind" in console.export_text()
+
 
 def test_without_an_answer_behaviours_are_none(run, console, capsys):
     run.logs.mkdir()
-    (run.root / "eval" / "ppo_4" / "val").mkdir(parents=True)
-    (run.root / "eval" / "ppo_4" / "val" / "graded.jsonl").touch()
+    write_jsonl(run.root / "eval" / "ppo_4" / "val" / "graded.jsonl", [])
     count_behaviours(run, {"ppo_4": run.root / "eval" / "ppo_4"}, console)
     assert "no responses in" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_counting_ends_the_quickstart(run, console, monkeypatch):
+    run.logs.mkdir()
+    write_jsonl(run.root / "eval" / "ppo_4" / "val" / "graded.jsonl", [])
+    monkeypatch.setattr("ovr_plugin.analysis.behaviours.responses.read_responses", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        count_behaviours(run, {"ppo_4": run.root / "eval" / "ppo_4"}, console)
 
 
 @pytest.fixture
