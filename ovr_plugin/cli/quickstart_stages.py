@@ -104,9 +104,12 @@ def make_model(run: RunFolder, seed: int, console: Console) -> None:
     if (run.model / "generation_config.json").is_file():
         console.print(f"  there already: {run.model}")
         return
+    from transformers.utils import logging
+
     from ovr_plugin.cli.quickstart_data import texts_of
     from ovr_plugin.models.tiny import make_tiny
 
+    logging.disable_progress_bar()  # of a file that is written at once
     partial = run.model.with_name("model.partial")  # transformers writes its configs first
     for unfinished in (partial, run.model):
         shutil.rmtree(unfinished, ignore_errors=True)
