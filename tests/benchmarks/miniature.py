@@ -3,9 +3,9 @@
 usage: python tests/benchmarks/miniature.py OUT [--seeds 3] [--smoke]
 
 Runs `ovr quickstart` once a seed in OUT/seed_N, alone on the machine (a quarter of an hour each and
-more on two cores), then one short PPO of 256 responses of up to 64 tokens a step from the first seed's cold
-start. A run that is there already is not timed, and its accuracies are read. Prints a line per
-measure: what was reached by each seed, the target, met or missed.
+more on two cores), then one short PPO of 256 responses of up to 64 tokens a step from the first
+seed's cold start. A run that is there already is not timed, and its accuracies are read. Prints a
+line per measure: what was reached by each seed, the target, met or missed.
 """
 
 from __future__ import annotations
