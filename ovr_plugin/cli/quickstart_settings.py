@@ -6,7 +6,6 @@ written into nor deleted.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -98,13 +97,12 @@ def settings(
     from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint
 
     beside = [*cold_start_settings(size), *ppo_settings(size, seed, variant or Variant())]
-    found = {
+    return {
         **asdict(size),
+        "lengths": [list(stage) for stage in size.lengths],  # JSON has no tuples
         "seed": seed,
         "corpora": corpora and str(corpora.resolve()),
         "rows": fingerprint(seed),
         "recipes": recipes_fingerprint(beside),
-        "variant": variant and asdict(variant),
+        "variant": variant and {**asdict(variant), "overrides": list(variant.overrides)},
     }
-    as_json: dict[str, Any] = json.loads(json.dumps(found))
-    return as_json
