@@ -39,7 +39,6 @@ from ovr_plugin.cli.quickstart import (
 from ovr_plugin.cli.quickstart_settings import keep_settings
 from ovr_plugin.cli.quickstart_stages import Size, Variant
 from ovr_plugin.cli.trainer_process import TrainerFailed
-from ovr_plugin.data.files import replacing
 from ovr_plugin.run_folder import RunFolder
 
 HEAD = "critic.fsdp.value_head_init"
@@ -122,6 +121,8 @@ def _run(folder: Path, name: str, size: Size, seed: int, console: Console) -> No
 
 def _show(out: Path, names: Sequence[str], seeds: int, size: Size, console: Console) -> None:
     """Print what was asked for, and write all that the folder holds."""
+    from ovr_plugin.data.files import replacing
+
     asked = {name: VARIANTS[name] for name in names}
     console.print(table_of(scores_in(out, asked, range(seeds), size)))
     path = out / "table.md"
