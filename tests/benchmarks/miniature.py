@@ -61,9 +61,7 @@ def accuracies(run: RunFolder) -> dict[str, float]:
     """Return what PPO added in points, by the served `ovr eval`."""
     evaluations = run.root / "eval"
     before = scores_of(evaluations / f"cold_start_{run.latest_step('cold_start')}")
-    last = run.latest_step("ppo")
-    names = (f"ppo_{last}", f"average_{last}")
-    after = scores_of(next(evaluations / name for name in names if (evaluations / name).exists()))
+    after = scores_of(evaluations / f"ppo_{run.latest_step('ppo')}")
     return {f"{kind} rows, points": after[kind] - before[kind] for kind in ("text", "image")}
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ovr_plugin.cli import app, quickstart, quickstart_settings, quickstart_stages
 from ovr_plugin.cli.quickstart import FULL, MAX_SEED, SMOKE
-from ovr_plugin.cli.quickstart_data import texts_of, write_data
+from ovr_plugin.cli.quickstart_data import fingerprint, texts_of, write_data
 from ovr_plugin.cli.quickstart_settings import settings
 from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import read_json, read_parquet, write_json
@@ -92,8 +92,8 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
         (["--smoke", "--seed", 1], {}, "seed 0 -> 1"),
         ([], {}, f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
         (["--smoke", "--corpora", ROWS], {}, f"corpora None -> {ROWS.resolve()}"),
-        (["--smoke"], {"recipes": 1}, "recipes 1 -> "),
-        (["--smoke"], {"rows": 1}, "rows 1 -> "),
+        (["--smoke"], {"recipes": 1}, f"recipes 1 -> {settings(SMOKE, 0, None)['recipes']}"),
+        (["--smoke"], {"rows": 1}, f"rows 1 -> {fingerprint(0)}"),
         (["--smoke"], {"variant": {"modality": "image"}}, "variant {'modality': 'image'} -> None"),
     ],
 )
@@ -190,10 +190,10 @@ def test_a_deletion_that_was_cut_off_leaves_a_run_that_can_be_deleted(
 @pytest.mark.parametrize(
     ("there", "told"),
     [
-        ((), "no orz/ and puzzlevqa/ there"),
-        (("orz",), "no puzzlevqa/ there"),
-        (("orz", "puzzlevqa"), "orz"),  # empty
-        (("orz/orz_math_1.json", "puzzlevqa"), "orz/ has no row to use"),
+        ((), "no orz/ and puzzlevqa/ there; leave it out"),
+        (("orz",), "no puzzlevqa/ there; leave it out"),
+        (("orz", "puzzlevqa"), "/orz: none of **/*orz_math_*.json"),
+        (("orz/orz_math_1.json", "puzzlevqa"), "orz/ has no row to use; leave it out"),
     ],
 )
 def test_corpora_without_rows_are_told_before_anything_is_deleted(there, told, tmp_path, commands):
