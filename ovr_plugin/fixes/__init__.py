@@ -7,6 +7,8 @@
 - ``gloo_backend``: process groups ask for "cpu:gloo,cpu:gloo" on the CPU platform.
 - ``weights_socket``: two runs on one machine send their weights to each other.
 - ``attention_without_flash``: packing asks for flash-attn whatever the attention.
+- ``padded_micro_batches``: without packing, long rows among short ones multiply time and memory.
+- ``logprobs_of_packed_rows``: without flash-attn, log-probabilities are computed token by token.
 
 ``tests/fixes`` fails for a file whose defect is gone.
 """

@@ -90,6 +90,28 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttenti
 stock = Qwen2_5_VLAttention.forward
 apply_monkey_patch(model, use_remove_padding=True)
 found["attention"] = Qwen2_5_VLAttention.forward is stock
+
+# one long row among short ones, without packing
+from verl.utils import tensordict_utils as tu
+from verl.workers.engine.fsdp import transformer_impl
+ids = torch.nested.nested_tensor([torch.arange(n) for n in [100] + [10] * 20], layout=torch.jagged)
+data = tu.get_tensordict({"input_ids": ids}, non_tensor_dict={
+    "use_dynamic_bsz": True, "max_token_len_per_gpu": 300, "use_remove_padding": False})
+micro_batches, _ = transformer_impl.prepare_micro_batches(data)
+lengths = [each["input_ids"].offsets().diff() for each in micro_batches]
+found["padded"] = max(len(each) * int(each.max()) for each in lengths)
+
+# log-probabilities of packed tokens
+from torch.overrides import TorchFunctionMode
+from verl.utils.torch_functional import logprobs_from_logits
+class Count(TorchFunctionMode):
+    n = 0
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.n += function is torch.logsumexp
+        return function(*args, **(kwargs or {}))
+with Count() as count:
+    logprobs_from_logits(torch.zeros(50, 7), torch.zeros(50, dtype=torch.long))
+found["log-probabilities"] = count.n
 print("FOUND" + json.dumps(found))
 """
 
@@ -142,6 +164,14 @@ def test_a_socket_is_named_by_the_job_which_is_the_first_of_many_rays(found):
 
 def test_packing_replaces_the_attention_that_was_asked_for(found):
     assert found["attention"] is False, "fixed: drop fixes/attention_without_flash.py"
+
+
+def test_without_packing_a_micro_batch_is_padded_beyond_its_budget(found):
+    assert found["padded"] > 2 * 300, "fixed: drop fixes/padded_micro_batches.py"
+
+
+def test_packed_tokens_get_their_log_probabilities_one_by_one(found):
+    assert found["log-probabilities"] == 50, "fixed: drop fixes/logprobs_of_packed_rows.py"
 
 
 def test_vllm_cpu_drops_linear_weights(found):

@@ -33,7 +33,9 @@ RUNS = {
     "policy": ("language_model", {}),
     "critic": ("value_model", {}),
     "frozen": ("language_model", {"freeze_vision_tower": True}),
+    "alike": ("language_model", {}),  # rows of like length together, see MAX_TOKENS
 }
+MAX_TOKENS = 16  # holds both text rows, padded, and of the image rows one at a time
 PRECISION = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 # float32 is to be float32; cuDNN, which computes the tower's convolution, would take TF32.
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -54,7 +56,8 @@ def rows(processor: Any) -> list[dict[str, Any]]:
             {
                 "input_ids": batch["input_ids"][0],
                 "position_ids": torch.arange(n_tokens).expand(4, n_tokens).clone(),
-                "loss_mask": torch.ones(n_tokens, dtype=torch.long),
+                # Nothing foretells a first token; veRL would take it from the row before.
+                "loss_mask": (torch.arange(n_tokens) > 0).long(),
                 "multi_modal_inputs": pixels,
             }
         )
@@ -89,8 +92,7 @@ def main(path: str, out: str, param_dtype: str = "fp32", *runs: str) -> None:
     if world_size == 1:
         compare_packs(path, Path(out))
     for name in runs or RUNS:
-        model_type, settings = RUNS[name]
-        report, weights = one_step(path, model_type, settings, rank, world_size)
+        report, weights = one_step(path, name, rank, world_size)
         if rank == 0:
             torch.save(weights, Path(out) / f"{name}{world_size}.pt")
             (Path(out) / f"{name}{world_size}.json").write_text(json.dumps(report))
@@ -127,14 +129,18 @@ def compare_packs(path: str, out: Path) -> None:
 
 
 def one_step(
-    path: str, model_type: str, settings: dict[str, Any], rank: int, world_size: int
+    path: str, name: str, rank: int, world_size: int
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    model_type, settings = RUNS[name]
     engine = build_engine(path, model_type, settings)
     data = batch(rows(engine.model_config.processor)[slice(rank * 2, rank * 2 + 4 // world_size)])
+    if name == "alike":
+        tu.assign_non_tensor(data, use_dynamic_bsz=True, max_token_len_per_gpu=MAX_TOKENS)
     loss = policy_loss if model_type == "language_model" else value_loss
     outputs: list[float] = []
+    losses: list[float] = []
     with engine.train_mode():
-        output = engine.train_batch(data, seen(loss, outputs, []))
+        output = engine.train_batch(data, seen(loss, outputs, losses))
     generator, _ = engine.get_per_tensor_param()
     weights = {name: weight.detach().cpu().clone() for name, weight in generator}
     report = {
@@ -143,6 +149,7 @@ def one_step(
         "grad_norm": float(output["metrics"]["grad_norm"]),
         "world_size": world_size,
         "outputs": outputs,
+        "micro_batches": len(losses),
     }
     return report, weights
 

@@ -103,7 +103,7 @@ def test_packed_samples_train_as_unpacked_ones_do(steps, arrangement):
         torch.testing.assert_close(packed_gradients[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize("run", ["policy", "critic", "frozen"])
+@pytest.mark.parametrize("run", ["policy", "critic", "frozen", "alike"])
 def test_text_on_one_rank_and_images_on_the_other_train_as_one_rank_does(steps, run):
     """It finishes, and the step is the one that a single rank makes of the same four rows."""
     one, one_weights = steps[run, 1]
@@ -113,6 +113,19 @@ def test_text_on_one_rank_and_images_on_the_other_train_as_one_rank_does(steps, 
     assert one_weights.keys() == two_weights.keys()
     for name, weight in one_weights.items():
         torch.testing.assert_close(weight, two_weights[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_rows_of_like_length_train_as_rows_one_by_one_do(steps):
+    """And a rank whose rows fit into one micro-batch takes as many as the rank whose do not."""
+    one_by_one, weights = steps["policy", 1]
+    for n_ranks, n_micro_batches in ((1, 3), (2, 2)):
+        alike, alike_weights = steps["alike", n_ranks]
+        assert alike["micro_batches"] == n_micro_batches
+        assert alike["grad_norm"] == pytest.approx(one_by_one["grad_norm"], rel=1e-3)
+        for name, weight in weights.items():
+            torch.testing.assert_close(
+                alike_weights[name], weight, rtol=1e-3, atol=1e-4, msg=f"{n_ranks} {name}"
+            )
 
 
 @pytest.mark.parametrize(
