@@ -89,15 +89,11 @@ def hook_into_verl() -> None:
 
         file_logger.apply(tracking)
 
-    def fix_padded_micro_batches(transformer_impl: ModuleType) -> None:
-        from ovr_plugin.fixes import padded_micro_batches
+    def fix_micro_batches(transformer_impl: ModuleType) -> None:
+        from ovr_plugin.fixes import logprobs_of_packed_rows, padded_micro_batches
 
         padded_micro_batches.apply(transformer_impl)
-
-    def fix_logprobs_of_packed_rows(torch_functional: ModuleType) -> None:
-        from ovr_plugin.fixes import logprobs_of_packed_rows
-
-        logprobs_of_packed_rows.apply(torch_functional)
+        logprobs_of_packed_rows.apply(transformer_impl.verl_F)
 
     # Two hooks each, so that it does not matter whether veRL's module or ours is imported first.
     for theirs, ours, register_function in (
@@ -111,8 +107,7 @@ def hook_into_verl() -> None:
     _when_imported("verl.models.transformers.qwen2_vl", fix_text_only_batches)
     _when_imported("verl.models.transformers.monkey_patch", fix_trl_import)
     _when_imported("verl.utils.tracking", fix_file_logger)
-    _when_imported("verl.utils.torch_functional", fix_logprobs_of_packed_rows)
-    _when_imported("verl.workers.engine.fsdp.transformer_impl", fix_padded_micro_batches)
+    _when_imported("verl.workers.engine.fsdp.transformer_impl", fix_micro_batches)
 
 
 def _keep_weights_apart() -> None:

@@ -90,11 +90,12 @@ def test_a_row_above_the_budget_is_refused_as_by_verl():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(2 * BLOCK + 3,), (1,), (0,), (3, 5)])
 def test_log_probabilities_and_their_gradients_are_those_of_a_softmax(shape, dtype):
-    from verl.utils.torch_functional import logprobs_from_logits
+    from verl.workers.engine.fsdp.transformer_impl import logprobs_from_logits
 
     random = torch.Generator().manual_seed(0)
     logits = (3 * torch.randn(*shape, 11, generator=random)).to(dtype)
     words = torch.randint(11, shape, generator=random)
+    assert logprobs_from_logits.__globals__["logprobs_from_logits_v2"].ovr_fix
     ours, exact = logits.clone().requires_grad_(), logits.double().requires_grad_()
     found = logprobs_from_logits(ours, words)
     expected = exact.log_softmax(-1).gather(-1, words[..., None])[..., 0]
