@@ -1,9 +1,10 @@
 """veRL's agent-loop worker that does once what veRL does again for every response.
 
-veRL makes an agent loop for each response, and runs the processor over a prompt's pictures three
-times (to tokenise the prompt, to score the response, to store it), two of them in the event loop
-that all responses of the worker share. An agent loop of one turn holds nothing of its response, and
-the samples of a prompt show the same pictures; so one loop, and once instead of 3 n times.
+veRL makes an agent loop for each response, tokenises a prompt for each of its n samples, and runs
+the processor over its pictures three times for each (to tokenise, to score the response, to store
+it), two of them in the event loop that all responses of the worker share. An agent loop of one turn
+holds nothing of its response, and the samples of a prompt have the same tokens and pictures; so one
+loop, and once instead of n and 3 n times.
 Upstream: verl/experimental/agent_loop/agent_loop.py, verl/trainer/ppo/v1/agent_loop_tq.py (0.9.1).
 """
 
@@ -41,6 +42,12 @@ class OVRAgentLoopWorker(Worker):
             self.processor.image_processor = RememberingImageProcessor(
                 self.processor.image_processor
             )
+
+    async def _run_prompt(self, prompt: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        if prompt.get("agent_name") != NAME:
+            return await super()._run_prompt(prompt, *args, **kwargs)
+        with self._own_loop().tokenising_once(prompt["raw_prompt"]):
+            await super()._run_prompt(prompt, *args, **kwargs)
 
     async def _run_agent_loop(
         self, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,6 +63,32 @@ def rows(tiny_model_dir, processor, tmp_path_factory):
     return {row["extra_info"]["modality"]: row for row in dataset}
 
 
+def make_loop(config, server, processor):
+    return instantiate(
+        verl_agent_loop._agent_loop_registry[NAME],
+        trainer_config=verl_agent_loop.DictConfigWrap(config),
+        server_manager=server,
+        tokenizer=processor.tokenizer,
+        processor=processor,
+        hf_model_type="qwen2_5_vl",
+        dataset_cls=OVRDataset,
+        data_config=verl_agent_loop.DictConfigWrap(config.data),
+    )
+
+
+def make_config(path, response_length=RESPONSE_LENGTH, ovr=None):
+    return OmegaConf.create(
+        {
+            "actor_rollout_ref": {
+                "model": {"path": str(path)},
+                "rollout": {"prompt_length": 512, "response_length": response_length},
+            },
+            "data": {"seed": 42},
+            "ovr": ovr or {},
+        }
+    )
+
+
 @pytest.fixture
 def run(tiny_model_dir, processor, rows):
     """Make the loop as veRL's worker does, by its registered name, and run it on one row."""
@@ -75,30 +102,12 @@ def run(tiny_model_dir, processor, rows):
         ovr=None,
         **fields,
     ):
-        config = OmegaConf.create(
-            {
-                "actor_rollout_ref": {
-                    "model": {"path": str(tiny_model_dir)},
-                    "rollout": {"prompt_length": 512, "response_length": response_length},
-                },
-                "data": {"seed": 42},
-                "ovr": ovr or {},
-            }
-        )
+        config = make_config(tiny_model_dir, response_length, ovr)
         server = Server(token_ids, log_probs)
         params = {"temperature": 1.0} if sampling_params is None else sampling_params
 
         async def go():
-            loop = instantiate(
-                verl_agent_loop._agent_loop_registry[NAME],
-                trainer_config=verl_agent_loop.DictConfigWrap(config),
-                server_manager=server,
-                tokenizer=processor.tokenizer,
-                processor=processor,
-                hf_model_type="qwen2_5_vl",
-                dataset_cls=OVRDataset,
-                data_config=verl_agent_loop.DictConfigWrap(config.data),
-            )
+            loop = make_loop(config, server, processor)
             return await loop.run(params, **rows[modality], **fields)
 
         return asyncio.run(go()), server
@@ -273,3 +282,81 @@ def test_the_scores_of_the_text_come_with_the_response(run, processor, ids):
     output, _ = run([*processor.tokenizer.encode(text), ids.end], response_length=64)
     assert output.extra_fields["reflection_words"] == 3
     assert output.extra_fields["repetition"] == repetition(text) > 0.3
+
+
+class CountedBuilder:
+    """veRL's maker of a prompt's tokens; notes what it was asked for, and fails where told."""
+
+    def __init__(self, builder, fails):
+        self.builder, self.fails, self.asked = builder, fails, []
+
+    def __getattr__(self, name):
+        return getattr(self.builder, name)
+
+    def build_initial_tokens(self, messages, **kwargs):
+        self.asked.append(messages)
+        if self.fails:
+            raise ValueError("no such token")
+        return self.builder.build_initial_tokens(messages, **kwargs)
+
+
+@pytest.fixture
+def ask(tiny_model_dir, processor, ids):
+    """Ask each prompt ``n`` times at once, first while all are shared and then by itself."""
+
+    async def go(prompts, n, fails):
+        server = Server([ids.end])
+        loop = make_loop(make_config(tiny_model_dir), server, processor)
+        builder = CountedBuilder(loop.continuous_token_builder, fails)
+        loop.continuous_token_builder = builder
+
+        async def of_prompt(prompt, shares):
+            with loop.tokenising_once(prompt) if shares else nullcontext():
+                runs = [loop.run({}, raw_prompt=prompt) for _ in range(n)]
+                return await asyncio.gather(*runs, return_exceptions=fails)
+
+        shared = await asyncio.gather(*(of_prompt(prompt, True) for prompt in prompts))
+        n_shared = len(builder.asked)
+        alone = await asyncio.gather(*(of_prompt(prompt, False) for prompt in prompts))
+        return shared, alone, n_shared, server
+
+    return lambda prompts, n=3, fails=False: asyncio.run(go(prompts, n, fails))
+
+
+def test_the_samples_of_a_prompt_are_tokenised_once(ask, rows):
+    prompts = [rows["text"]["raw_prompt"], rows["image"]["raw_prompt"]]
+    shared, alone, n_shared, server = ask(prompts)
+    assert n_shared == 2
+    assert [[each.prompt_ids for each in of_one] for of_one in shared] == [
+        [each.prompt_ids for each in of_one] for of_one in alone
+    ]
+    assert len({id(each.prompt_ids) for of_one in shared for each in of_one}) == 6
+    with_pictures = [request["image_data"] for request in server.requests]
+    assert sum(images is not None for images in with_pictures) == 6
+
+
+def test_prompts_that_share_a_message_are_told_apart(ask):
+    """One object, as pickle keeps it: only all messages together are a prompt."""
+    system = {"role": "system", "content": "Be brief."}
+    prompts = [[system, {"role": "user", "content": word}] for word in ("red", "green")]
+    shared, alone, n_shared, _ = ask(prompts)
+    assert n_shared == 2
+    [red], [green] = ({tuple(each.prompt_ids) for each in of_one} for of_one in shared)
+    assert red != green
+    assert [red, green] == [tuple(of_one[0].prompt_ids) for of_one in alone]
+
+
+def test_one_prompt_in_two_rows_of_a_batch(ask, rows):
+    prompt = rows["text"]["raw_prompt"]
+    shared, alone, n_shared, _ = ask([prompt, prompt])
+    assert n_shared <= 2
+    assert {tuple(each.prompt_ids) for of_one in shared for each in of_one} == {
+        tuple(alone[0][0].prompt_ids)
+    }
+
+
+def test_a_prompt_that_has_no_tokens_fails_each_of_its_samples(ask, rows):
+    shared, _, n_shared, server = ask([rows["text"]["raw_prompt"]], fails=True)
+    assert [str(error) for error in shared[0]] == ["no such token"] * 3
+    assert n_shared == 1
+    assert not server.requests

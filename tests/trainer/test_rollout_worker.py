@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -224,3 +225,26 @@ def test_a_response_that_is_not_to_be_traced_is_not(monkeypatch):
     told = {"agent_name": NAME, "trace": False}
     asyncio.run(worker._run_agent_loop({}, {"validate": False}, **told))
     assert traced == [False, False]
+
+
+@pytest.mark.parametrize(("agent", "shares"), [(NAME, True), ("tool_agent", False)])
+def test_a_prompt_is_shared_while_its_samples_run(agent, shares, monkeypatch):
+    worker = OVRAgentLoopWorker.__new__(OVRAgentLoopWorker)
+    open_now, seen = [], []
+
+    @contextmanager
+    def tokenising_once(messages):
+        open_now.append(messages)
+        yield
+        open_now.remove(messages)
+
+    async def run_prompt(self, prompt, sampling_params, *, trajectory):
+        seen.append((list(open_now), prompt["uid"], sampling_params, trajectory))
+
+    monkeypatch.setattr(Worker, "_run_prompt", run_prompt)
+    worker._loop = SimpleNamespace(tokenising_once=tokenising_once)
+    messages = [{"role": "user", "content": "?"}]
+    prompt = {"agent_name": agent, "raw_prompt": messages, "uid": "a"}
+    asyncio.run(worker._run_prompt(prompt, {"n": 2}, trajectory={"validate": False}))
+    assert seen == [([messages] if shares else [], "a", {"n": 2}, {"validate": False})]
+    assert not open_now
