@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -24,10 +25,13 @@ from ovr_plugin.trainer.text_scores import text_scores
 
 NAME = "ovr_single_turn"
 MAX_TOKENS = "ovr_max_tokens"  # put into the batch by rollout_manager.py
-Identity = tuple[int, ...]  # of a prompt's messages
 PromptParts = tuple[list[dict], Any, Any, Any, Any]  # messages, tools, images, videos, audios
 Tokenised = tuple[list[int], dict[str, Any]]  # ids, and what the processor made of the pictures
 SPARE_TOKENS = 8  # of a stop string's window: special tokens, which have no text
+# Of the prompt whose responses are made in this context: empty until the first one asks.
+_tokenised: ContextVar[list[asyncio.Future[Tokenised]] | None] = ContextVar(
+    "ovr_tokenised", default=None
+)
 
 
 class OVRSingleTurnAgentLoop(SingleTurnAgentLoop):
@@ -38,7 +42,6 @@ class OVRSingleTurnAgentLoop(SingleTurnAgentLoop):
         self.eos_ids = eos_token_ids(self.tokenizer, self.config.actor_rollout_ref.model.path)
         self.stop_strings = stop_strings_of(self.config)
         self.seeded = bool(OmegaConf.select(self.config, "ovr.seeded_rollout"))
-        self._shared: dict[Identity, asyncio.Task[Tokenised] | None] = {}
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
         """Generate one response; see ``SingleTurnAgentLoop.run`` for the arguments."""
@@ -55,16 +58,6 @@ class OVRSingleTurnAgentLoop(SingleTurnAgentLoop):
             _give_masked_token(output, tokenizer.eos_token_id, with_logprobs)
         return output
 
-    @contextmanager
-    def tokenising_once(self, messages: Sequence[dict[str, Any]]) -> Iterator[None]:
-        """Tokenise these very messages once for all responses to them that are made meanwhile."""
-        key = _identity(messages)
-        self._shared[key] = None
-        try:
-            yield
-        finally:
-            self._shared.pop(key, None)
-
     async def ct_build_initial_tokens(
         self,
         messages: list[dict],
@@ -76,13 +69,12 @@ class OVRSingleTurnAgentLoop(SingleTurnAgentLoop):
     ) -> list[int]:
         """Return the prompt's tokens; see ``AgentLoopBase.ct_build_initial_tokens``."""
         args = (messages, tools, images, videos, audios)
-        key = _identity(messages)
-        if key not in self._shared:
+        shared = _tokenised.get()
+        if shared is None:
             return await super().ct_build_initial_tokens(*args, mm_inputs_out=mm_inputs_out)
-        task = self._shared[key]
-        if task is None:
-            task = self._shared[key] = asyncio.ensure_future(self._tokenise(args))
-        ids, mm_inputs = await asyncio.shield(task)  # one response given up is not all of them
+        if not shared:
+            shared.append(asyncio.ensure_future(self._tokenise(args)))
+        ids, mm_inputs = await asyncio.shield(shared[0])  # one response given up is not all of them
         if mm_inputs_out is not None:
             mm_inputs_out.update(mm_inputs)
         return list(ids)
@@ -105,8 +97,14 @@ class OVRSingleTurnAgentLoop(SingleTurnAgentLoop):
         return params
 
 
-def _identity(messages: Sequence[dict[str, Any]]) -> Identity:
-    return tuple(id(message) for message in messages)  # veRL copies the list that holds them
+@contextmanager
+def tokenising_once() -> Iterator[None]:
+    """Tokenise one prompt once for all its responses, which are tasks that are made within."""
+    token = _tokenised.set([])
+    try:
+        yield
+    finally:
+        _tokenised.reset(token)
 
 
 def register_agent_loop() -> None:

@@ -22,7 +22,7 @@ from verl.experimental.agent_loop.agent_loop import DictConfigWrap
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 from verl.utils.rollout_trace import rollout_trace_attr
 
-from ovr_plugin.trainer.agent_loop import NAME, OVRSingleTurnAgentLoop
+from ovr_plugin.trainer.agent_loop import NAME, OVRSingleTurnAgentLoop, tokenising_once
 
 CACHE_BYTES = 256 * 2**20  # of each worker: about ten pictures of a million pixels
 
@@ -44,9 +44,7 @@ class OVRAgentLoopWorker(Worker):
             )
 
     async def _run_prompt(self, prompt: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        if prompt.get("agent_name") != NAME:
-            return await super()._run_prompt(prompt, *args, **kwargs)
-        with self._own_loop().tokenising_once(prompt["raw_prompt"]):
+        with tokenising_once():
             await super()._run_prompt(prompt, *args, **kwargs)
 
     async def _run_agent_loop(

@@ -24,6 +24,7 @@ from ovr_plugin.trainer.agent_loop import (
     eos_token_ids,
     is_truncated,
     stop_strings_of,
+    tokenising_once,
 )
 from ovr_plugin.trainer.text_scores import repetition
 
@@ -311,7 +312,7 @@ def ask(tiny_model_dir, processor, ids):
         loop.continuous_token_builder = builder
 
         async def of_prompt(prompt, shares):
-            with loop.tokenising_once(prompt) if shares else nullcontext():
+            with tokenising_once() if shares else nullcontext():
                 runs = [loop.run({}, raw_prompt=prompt) for _ in range(n)]
                 return await asyncio.gather(*runs, return_exceptions=fails)
 
@@ -336,7 +337,7 @@ def test_the_samples_of_a_prompt_are_tokenised_once(ask, rows):
 
 
 def test_prompts_that_share_a_message_are_told_apart(ask):
-    """One object, as pickle keeps it: only all messages together are a prompt."""
+    """Even one object, as pickle keeps it."""
     system = {"role": "system", "content": "Be brief."}
     prompts = [[system, {"role": "user", "content": word}] for word in ("red", "green")]
     shared, alone, n_shared, _ = ask(prompts)
