@@ -1,6 +1,6 @@
 """The quickstart's rows: generated ones always, real ones of two public corpora where they lie.
 
-A model of 1.7 million parameters cannot do the real tasks; its reward there stays near zero. They
+A model of 3.9 million parameters cannot do the real tasks; its reward there stays near zero. They
 show that the real path works, the generated rows show that it learns.
 """
 

@@ -8,7 +8,7 @@ reasoning that ends in ``\boxed{}`` and, but for counting, shows a behaviour tha
 (OVR 2): colours are verified, places looked at again, comparisons and sums begin with a subgoal.
 A number of boxes always lies in the same quarters, as on a die: what differs is where in them.
 
-Three things let a model of 1.7 million parameters learn to see from a few thousand binary rewards.
+Three things let a model of 3.9 million parameters learn to see from a few thousand binary rewards.
 Every question names all words that could answer it, so that the cold start teaches the place to
 look at, which the picture takes, and not the words to look for. Chains are the same for all
 questions of a skill, so that what is sampled is the guess about the scene. And a third of the cold
