@@ -132,7 +132,8 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     {"line": _lines, "area": _areas, "bar": _bars, "steps": _steps}[chart.kind](axes, chart)
-    axes.set(title=plain(chart.title), xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.set_title(plain(chart.title), pad=16 if chart.marks else None)
     if chart.percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     if chart.kind == "line":
@@ -143,15 +144,11 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
     axes.grid(alpha=0.3)
     for x, label in chart.marks:
         axes.axvline(x, color="grey", linestyle=":", linewidth=1)
-        top = axes.get_xaxis_transform()
-        text = axes.text(
-            x, 1.0, f" {plain(label)}", transform=top, va="top", fontsize=8, color="grey"
-        )
-        text.set(clip_on=True, in_layout=False)  # a mark beyond the points asks for no room
+        _name_mark(axes, x, label)
     if 1 < len(chart.series) <= MAX_LEGEND and chart.kind == "bar":  # which would lie under it
         figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=3)
     elif 1 < len(chart.series) <= MAX_LEGEND:
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        axes.legend(frameon=False, fontsize=8, loc="best")
     elif MAX_LEGEND < len(chart.series) <= MAX_BESIDE:
         figure.legend(frameon=False, fontsize=6, loc="outside right upper", handlelength=5)
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in chart.id)
@@ -159,6 +156,22 @@ def _draw_chart(chart: Chart, folder: Path) -> list[Path]:
     for path in paths:
         figure.savefig(path)
     return paths
+
+
+def _name_mark(axes: Any, x: float, label: str) -> None:
+    """Write a mark's label over the axes, where no curve is; beyond the points none."""
+    first, last = axes.get_xlim()
+    if first <= x <= last:
+        axes.text(
+            x,
+            1.01,
+            plain(label),
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color="grey",
+        )
 
 
 def _limit(axes: Any, xs: Sequence[float], ys: Sequence[float | None], *, is_share: bool) -> None:

@@ -95,6 +95,7 @@ def settings(
     Rows and recipes stand there as numbers that change with them, as with another release.
     """
     from ovr_plugin.cli.quickstart_data import fingerprint, recipes_fingerprint
+    from ovr_plugin.models.tiny import DECODER, TOWER
 
     beside = [*cold_start_settings(size), *ppo_settings(size, seed, variant or Variant())]
     return {
@@ -103,6 +104,8 @@ def settings(
         "seed": seed,
         "corpora": corpora and str(corpora.resolve()),
         "rows": fingerprint(seed),
+        "decoder": DECODER,
+        "tower": TOWER,
         "recipes": recipes_fingerprint(beside),
         "variant": variant and {**asdict(variant), "overrides": list(variant.overrides)},
     }

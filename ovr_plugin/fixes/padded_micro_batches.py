@@ -69,9 +69,10 @@ def split_into(parts: list[list[int]], n_parts: int) -> list[list[int]]:
     Raises:
         ValueError: fewer rows than parts.
     """
-    if sum(map(len, parts)) < n_parts:
+    n_rows = sum(map(len, parts))
+    if n_rows < n_parts:
         raise ValueError(
-            f"{n_parts} micro-batches on another rank, {sum(map(len, parts))} rows on this one: "
+            f"{n_parts} micro-batches on another rank, {n_rows} rows on this one: "
             "raise max_token_len_per_gpu"
         )
     parts = list(parts)

@@ -61,6 +61,19 @@ _TURNS = (
 CHAT_TEMPLATES = {QWEN2_5_VL: _SYSTEM_TURN + _TURNS, QWEN3_VL: _TURNS}
 MAX_POSITION_EMBEDDINGS = 4096
 PATCH_SIZES = {QWEN2_5_VL: 14, QWEN3_VL: 16}
+HIDDEN_SIZE = 128
+DECODER = {
+    "hidden_size": HIDDEN_SIZE,
+    "intermediate_size": 384,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": MAX_POSITION_EMBEDDINGS,
+}
+# Wider than the decoder: a wide layer turns further in a step of Adam, and it is the tower that RL
+# has to teach; with 128 it took two thirds more iterations. Cheap: a picture of the quickstart is
+# four patches beside sixty tokens.
+TOWER = {"depth": 2, "hidden_size": 256, "intermediate_size": 512, "num_heads": 4}
 
 
 def make_tiny(
@@ -147,17 +160,11 @@ def make_processor(tokenizer: Qwen2Tokenizer, family: Family = QWEN2_5_VL) -> An
 def make_config(tokenizer: Any, family: Family = QWEN2_5_VL, **text: Any) -> Any:
     """The 7B's or 8B's layout at about 4M parameters; embeddings untied, as in both."""
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS}
-    hidden_size = 128
     interleaved = {"mrope_interleaved": True} if family is QWEN3_VL else {}
     return family.transformers_class("Config")(
         text_config={
             "vocab_size": len(tokenizer),  # veRL masks what lies beyond in vLLM, not in training
-            "hidden_size": hidden_size,
-            "intermediate_size": 384,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": MAX_POSITION_EMBEDDINGS,
+            **DECODER,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,
@@ -171,15 +178,9 @@ def make_config(tokenizer: Any, family: Family = QWEN2_5_VL, **text: Any) -> Any
             **text,
         },
         vision_config={
-            "depth": 2,
-            # Wider than the decoder: a wide layer turns further in a step of Adam, and it is the
-            # tower that RL has to teach; with 128 it took two thirds more iterations. Cheap: a
-            # picture of the quickstart is four patches beside sixty tokens.
-            "hidden_size": 256,
-            "intermediate_size": 512,
-            "num_heads": 4,
+            **TOWER,
             "patch_size": PATCH_SIZES[family],
-            "out_hidden_size": hidden_size,
+            "out_hidden_size": HIDDEN_SIZE,
             **_vision_layers(family),
         },
         image_token_id=ids["<|image_pad|>"],

@@ -19,6 +19,7 @@ from ovr_plugin.cli.trainer_process import TrainerFailed
 from ovr_plugin.data.files import read_json, read_parquet, write_json
 from ovr_plugin.data.images import ImageRef
 from ovr_plugin.data.sample import ColdStartSample, Sample, problems
+from ovr_plugin.models.tiny import TOWER
 
 ROWS = Path(__file__).parent.parent / "data" / "rows"
 
@@ -93,6 +94,7 @@ def test_data_and_model_are_made_then_the_cold_start_begins(tmp_path, commands):
         ([], {}, f"n_cold_start {SMOKE.n_cold_start} -> {FULL.n_cold_start}"),
         (["--smoke", "--corpora", ROWS], {}, f"corpora None -> {ROWS.resolve()}"),
         (["--smoke"], {"recipes": 1}, f"recipes 1 -> {settings(SMOKE, 0, None)['recipes']}"),
+        (["--smoke"], {"tower": None}, f"tower None -> {TOWER}"),
         (["--smoke"], {"rows": 1}, f"rows 1 -> {fingerprint(0)}"),
         (["--smoke"], {"variant": {"modality": "image"}}, "variant {'modality': 'image'} -> None"),
     ],

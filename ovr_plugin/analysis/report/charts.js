@@ -44,7 +44,7 @@ class ChartView {
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": this.chart.title });
     this.plot.replaceChildren(svg);
     if (!shown.length) return;
-    const box = { left: 46, right: 10, top: 16, bottom: 34, width, height };
+    const box = { left: 46, right: 10, top: this.chart.marks.length ? 28 : 16, bottom: 34, width, height };
     if (this.chart.kind === "bar") this.bars(svg, box, shown);
     else this.lines(svg, box, this.chart.kind === "area" ? stacked(shown) : shown);
   }
@@ -90,7 +90,7 @@ class ChartView {
     this.axes(svg, box, x, y, whole, ticks(y0, y1, 4));
     for (const [at, label] of this.chart.marks) if (at >= x0 && at <= x1) svg.append(
       make("line", { class: "mark", x1: x(at), x2: x(at), y1: box.top, y2: box.height - box.bottom }),
-      make("text", x(at) < box.width - 60 ? { x: x(at) + 3, y: box.top + 9 } : { x: x(at) - 3, y: box.top + 9, "text-anchor": "end" }, label));
+      make("text", x(at) < box.width - 60 ? { x: x(at) + 3, y: box.top - 4 } : { x: x(at) - 3, y: box.top - 4, "text-anchor": "end" }, label));
     for (const series of shown) {
       if (series.base || series.low.length) {
         const low = series.base || series.low, high = series.base ? series.y : series.high;
