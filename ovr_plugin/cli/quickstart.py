@@ -34,7 +34,7 @@ from ovr_plugin.run_folder import RunFolder
 
 MAX_SEED = 2**32 - 1  # NumPy's
 STOPPING = (TrainerFailed, ValueError, OSError, KeyboardInterrupt)
-FULL = Size(4096, 3, 4096, 64, 400, 100, 64, 2, ((1, 32), (21, 40), (41, 48)))
+FULL = Size(4096, 3, 4096, 64, 400, 90, 64, 2, ((1, 32), (21, 40), (41, 48)))
 SMOKE = Size(768, 2, 28, 4, 16, 4, 8, 4, ((1, 32), (2, 40), (3, 48)))
 
 
