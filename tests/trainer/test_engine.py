@@ -23,6 +23,9 @@ from ovr_plugin.planning.recipe import compose_recipe
 from ovr_plugin.trainer.engine import freeze_vision_tower
 from ovr_plugin.trainer.engine_config import OVREngineConfig
 
+# Of a first step of Adam, 0.01: where a gradient is near its epsilon, rounding is a share of it.
+ATOL = 5e-4
+
 
 @pytest.fixture(scope="module")
 def run_ranks(request, tiny_model_dir, tmp_path_factory):
@@ -112,7 +115,7 @@ def test_text_on_one_rank_and_images_on_the_other_train_as_one_rank_does(steps, 
     assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-3)
     assert one_weights.keys() == two_weights.keys()
     for name, weight in one_weights.items():
-        torch.testing.assert_close(weight, two_weights[name], rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(weight, two_weights[name], rtol=1e-3, atol=ATOL, msg=name)
 
 
 def test_rows_of_like_length_train_as_rows_one_by_one_do(steps):
@@ -124,7 +127,7 @@ def test_rows_of_like_length_train_as_rows_one_by_one_do(steps):
         assert alike["grad_norm"] == pytest.approx(one_by_one["grad_norm"], rel=1e-3)
         for name, weight in weights.items():
             torch.testing.assert_close(
-                alike_weights[name], weight, rtol=1e-3, atol=1e-4, msg=f"{n_ranks} {name}"
+                alike_weights[name], weight, rtol=1e-3, atol=ATOL, msg=f"{n_ranks} {name}"
             )
 
 
