@@ -55,8 +55,10 @@ def served(
     line = prepare_serving(checkpoint, recipe).command(checkpoint)
     line += f" --served-model-name {shlex.quote(name)} --host {HOST} --port {port}"
     console.print(Text.assemble(("$ ", "dim"), line), soft_wrap=True)
-    command = [python, *VLLM, *shlex.split(line)[1:]]
-    process = start(command, log)
+    words = shlex.split(line)[1:]
+    # Its warm-up otherwise compiles for 40 s on two cores, also with --enforce-eager.
+    eager = {"TORCHDYNAMO_DISABLE": "1"} if "--enforce-eager" in words else {}
+    process = start([python, *VLLM, *words], log, {**os.environ, **eager})
     try:
         with console.status("  starting the server"):
             _wait(process, f"http://{HOST}:{port}/health", log)

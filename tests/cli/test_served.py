@@ -44,12 +44,12 @@ def serve(tmp_path, checkpoint, monkeypatch):
     for variable in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(variable, "")
 
-    def start(first=""):
+    def start(first="", recipe="ppo_tiny"):
         program = tmp_path / "python"
         program.write_text(SERVER.format(python=sys.executable, first=first))
         program.chmod(0o700)
         console = Console(quiet=True)
-        return served(checkpoint, "its name", "ppo_tiny", str(program), tmp_path / "log", console)
+        return served(checkpoint, "its name", recipe, str(program), tmp_path / "log", console)
 
     return start
 
@@ -64,6 +64,13 @@ def test_it_answers_within_the_block_and_is_gone_after_it(serve):
         assert get(f"{url}/models") == "/v1/models"
     with pytest.raises(OSError, match="refused"):
         get(url)
+
+
+@pytest.mark.parametrize(("recipe", "told"), [("ppo_tiny", "1"), ("ppo_7b", "None")])
+def test_it_compiles_nothing_where_the_recipe_is_eager(recipe, told, serve, tmp_path, monkeypatch):
+    monkeypatch.delenv("TORCHDYNAMO_DISABLE", raising=False)
+    with serve("import os; print(os.environ.get('TORCHDYNAMO_DISABLE'), flush=True)", recipe):
+        assert (tmp_path / "log").read_text().splitlines()[0] == told
 
 
 def test_it_is_gone_after_an_error_too(serve):
