@@ -1,7 +1,8 @@
 """A checkpoint behind ``vllm serve`` for as long as it is asked: a folder in, an address out.
 
-The line that is run is the one that `ovr serving` prints, with a free port; the server's own output
-goes to a log file. It ends with the block, and with the process that started it.
+The line that is run is the one that `ovr serving` prints, with a free port, and with
+TORCHDYNAMO_DISABLE=1 where it is eager; the server's own output goes to a log file. It ends with
+the block, and with the process that started it.
 """
 
 from __future__ import annotations
